@@ -1,0 +1,108 @@
+"""Files that are either whole or absent: every write goes to a temp file first."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lorascope.errors import LorascopeError
+
+METADATA_KEY = b"lorascope"
+TEMP_SUFFIX = ".tmp"
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temp path in the folder of ``path``; on success fsync it and move it there.
+
+    On any exception the temp file is removed and ``path`` stays as it was.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=TEMP_SUFFIX, dir=target.parent)
+    os.close(handle)
+    temp = Path(name)
+    try:
+        yield temp
+        temp.chmod(0o666 & ~_umask())
+        with temp.open("rb") as written:
+            os.fsync(written.fileno())
+        temp.replace(target)
+    except BaseException:
+        temp.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Write ``content`` to ``path`` atomically."""
+    with atomic_path(path) as temp:
+        temp.write_bytes(content)
+
+
+def write_json(path: str | os.PathLike, value: object) -> None:
+    """Write ``value`` as indented JSON; NaN and infinities are refused (they are not JSON)."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: str | os.PathLike) -> dict:
+    """Read a JSON object.
+
+    Raises:
+        LorascopeError: the file is missing or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise LorascopeError(f"{path}: no such file") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise LorascopeError(f"{path}: not a JSON file ({error}); delete it and run again") from None
+
+
+def with_metadata(schema: pa.Schema, metadata: dict) -> pa.Schema:
+    """Return ``schema`` with ``metadata`` stored as JSON beside what is there."""
+    stored = {**(schema.metadata or {}), METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()}
+    return schema.with_metadata(stored)
+
+
+def write_table(path: str | os.PathLike, table: pa.Table, metadata: dict | None = None) -> None:
+    """Write ``table`` as parquet; ``metadata`` (key, settings, versions) goes into the file's schema."""
+    if metadata is not None:
+        table = table.replace_schema_metadata(with_metadata(table.schema, metadata).metadata)
+    with atomic_path(path) as temp:
+        pq.write_table(table, temp)
+
+
+def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.Table:
+    """Read a parquet file.
+
+    Raises:
+        LorascopeError: the file is missing, truncated, or lacks one of ``columns``.
+    """
+    try:
+        # Our files are no Hive partitions: a folder named a=b above them must not add a column.
+        table = pq.read_table(path, columns=columns, partitioning=None)
+    except FileNotFoundError:
+        raise LorascopeError(f"{path}: no such file") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise LorascopeError(f"{path}: not a readable parquet file ({reason}); delete it and run again") from None
+    if columns is not None and (absent := set(columns) - set(table.column_names)):
+        raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}")
+    return table
+
+
+def read_metadata(path: str | os.PathLike) -> dict:
+    """Return what :func:`write_table` stored as ``metadata``; empty when there is none."""
+    stored = (pq.read_schema(path).metadata or {}).get(METADATA_KEY)
+    return json.loads(stored) if stored else {}
