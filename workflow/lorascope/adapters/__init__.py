@@ -1,0 +1,1 @@
+"""What an adapter file holds, under names that do not depend on who wrote it."""

@@ -1,0 +1,42 @@
+"""Layer groups (units of extraction) and layer sets (what a probe is allowed to see)."""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+from lorascope.adapters.names import attention_of, block_of
+from lorascope.errors import LorascopeError
+
+GROUPINGS = ("attention", "block", "layer")
+# Known before any column is looked at: every layer that passes `check_matrices` is in one of the two.
+ATTENTION_GROUPS = ("attn1", "attn2")
+
+
+def group_of(layer: str, grouping: str) -> str:
+    """Return the name of the layer group that ``layer`` belongs to; safe as a file name."""
+    if grouping == "attention":
+        return attention_of(layer)
+    if grouping == "block":
+        return f"{block_of(layer)}.{attention_of(layer)}"
+    if grouping == "layer":
+        return layer
+    raise LorascopeError(f"grouping: '{grouping}' is not known; choose one of {', '.join(GROUPINGS)}")
+
+
+def groups_of(layers: Iterable[str], grouping: str) -> list[str]:
+    """Return the distinct groups of ``layers`` in order of first appearance."""
+    return list(dict.fromkeys(group_of(layer, grouping) for layer in layers))
+
+
+def select_layers(layers: Sequence[str], patterns: str | Sequence[str], name: str = "layer set") -> list[str]:
+    """Return the layers that match any of the shell-style ``patterns`` (``*`` also matches dots).
+
+    Raises:
+        LorascopeError: no layer matches.
+    """
+    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    chosen = [layer for layer in layers if any(fnmatchcase(layer, pattern) for pattern in patterns)]
+    if not chosen:
+        raise LorascopeError(
+            f"{name}: no layer matches {' or '.join(map(repr, patterns))}; layers: {layers[0]}, …"
+        )
+    return chosen

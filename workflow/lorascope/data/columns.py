@@ -1,0 +1,70 @@
+"""Arrow columns of matrices as float32 arrays: a view where the layout allows, else one vectorised copy."""
+
+import numpy as np
+import pyarrow as pa
+
+from lorascope.errors import LorascopeError
+
+
+def _storage(column: pa.Array) -> pa.Array:
+    return column.storage if isinstance(column, pa.ExtensionArray) else column
+
+
+def storage_type(field_type: pa.DataType) -> pa.DataType:
+    """Return the plain Arrow type behind an extension type such as the ``Array2D`` of datasets."""
+    return field_type.storage_type if isinstance(field_type, pa.BaseExtensionType) else field_type
+
+
+def is_matrix_type(field_type: pa.DataType) -> bool:
+    """Tell whether a column of this type holds one 2-D floating-point matrix a row (two nested lists)."""
+    outer = storage_type(field_type)
+    if not _is_list(outer) or not _is_list(outer.value_type):
+        return False
+    return pa.types.is_floating(outer.value_type.value_type)
+
+
+def _is_list(type_: pa.DataType) -> bool:
+    return pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
+
+
+def _unnest(lists: pa.Array, where: str) -> tuple[pa.Array, int]:
+    """Return the concatenated items of equally long lists, and that length."""
+    if lists.null_count:
+        raise LorascopeError(
+            f"{where}: row {_first(lists.is_null())} is empty; remove the adapter or fill it in"
+        )
+    if pa.types.is_fixed_size_list(lists.type):
+        return lists.flatten(), lists.type.list_size
+    offsets = lists.offsets.to_numpy()
+    lengths = np.diff(offsets)
+    if len(lengths) == 0:
+        return lists.flatten(), 0
+    if (lengths != lengths[0]).any():
+        odd = int(np.argmax(lengths != lengths[0]))
+        raise LorascopeError(
+            f"{where}: mixed shapes: row {odd} has length {lengths[odd]}, row 0 has {lengths[0]}; "
+            "a data set needs one shape a matrix"
+        )
+    return lists.values.slice(offsets[0], offsets[-1] - offsets[0]), int(lengths[0])
+
+
+def _first(mask: pa.Array) -> int:
+    return int(np.argmax(mask.to_numpy(zero_copy_only=False)))
+
+
+def as_float32(column: pa.Array, where: str) -> np.ndarray:
+    """Return a column of matrices as one array, shape [adapters, rows, cols], float32.
+
+    Zero-copy for float32 values; float16 and float64 are converted. ``where`` names the column in messages.
+
+    Raises:
+        LorascopeError: empty rows, matrices of different shapes, or values that are not floating-point.
+    """
+    rows_of_adapters, n_rows = _unnest(_storage(column), where)
+    values, n_cols = _unnest(_storage(rows_of_adapters), where)
+    if not pa.types.is_floating(values.type):
+        raise LorascopeError(f"{where}: values are {values.type}, not floating-point")
+    if values.null_count:
+        raise LorascopeError(f"{where}: has empty entries; write NaN-free numbers")
+    flat = values.to_numpy(zero_copy_only=True)
+    return flat.astype(np.float32, copy=False).reshape(len(column), n_rows, n_cols)

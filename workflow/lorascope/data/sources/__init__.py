@@ -1,0 +1,92 @@
+"""The sources of a data set: what a workflow may ask while it is parsed, and how each is opened."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from lorascope.adapters.architectures import known_layers
+from lorascope.adapters.names import parse_matrix_name
+from lorascope.data.fingerprint import folder_fingerprint
+from lorascope.data.sources.base import Source
+from lorascope.errors import LorascopeError
+
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+
+
+def source_layers(settings: dict) -> list[str]:
+    """Return the layers of a data set without loading it.
+
+    Raises:
+        LorascopeError: the data set is not where the settings say.
+    """
+    kind = settings["source"]
+    if kind == "zoo":
+        from lorascope.zoo.recipe import Recipe, target_layers
+
+        return [layer for layer, *_ in target_layers(Recipe.from_settings(settings["zoo"]))]
+    if kind == "sanity":
+        from lorascope.data.sources.sanity import sanity_layers
+
+        return sanity_layers()
+    if kind == "hub":
+        return known_layers(settings["architecture"])
+    from lorascope.data.sources.arrow import disk_columns
+
+    parsed = [parse_matrix_name(name) for name in disk_columns(settings["path"])]
+    return list(dict.fromkeys(found[0] for found in parsed if found))
+
+
+def source_fingerprint(settings: dict) -> str:
+    """Return what identifies the data: a digest of local files, the revision on the hub, else nothing.
+
+    Raises:
+        LorascopeError: the folder is missing, or the hub cannot tell the commit of a branch.
+    """
+    if settings["source"] == "disk":
+        return folder_fingerprint(settings["path"])
+    if settings["source"] == "hub":
+        if Path(settings["path"]).is_dir():
+            return folder_fingerprint(settings["path"])
+        return _hub_commit(settings["path"], settings["revision"])
+    return ""
+
+
+def _hub_commit(path: str, revision: str) -> str:
+    if _COMMIT.match(revision):
+        return revision
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return HfApi().dataset_info(path, revision=revision, timeout=10).sha
+    except (OSError, HfHubHTTPError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise LorascopeError(
+            f"{path}: the hub does not tell which commit '{revision}' is ({reason}); "
+            "connect, or set `revision` to a full commit hash"
+        ) from None
+
+
+def open_source(settings: dict, shards: Sequence[str] = ()) -> Source:
+    """Open a data set for :func:`lorascope.data.prepare.prepare`.
+
+    Args:
+        settings: one entry of ``datasets`` in the config.
+        shards: the zoo's shard files, for ``source: zoo``.
+    """
+    kind = settings["source"]
+    if kind == "zoo":
+        from lorascope.data.sources.zoo import load_zoo
+
+        return load_zoo(shards)
+    if kind == "sanity":
+        from lorascope.data.sources.sanity import load_sanity
+
+        return load_sanity()
+    if kind == "hub":
+        from lorascope.data.sources.arrow import load_hub
+
+        return load_hub(settings["path"], settings["revision"], settings["hub_split"])
+    from lorascope.data.sources.arrow import load_disk
+
+    return load_disk(settings["path"], settings["hub_split"])

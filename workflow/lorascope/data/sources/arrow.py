@@ -1,0 +1,186 @@
+"""Sources `hub` and `disk`: data sets with one 2-D column a matrix, as published on the Hugging Face hub."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lorascope.adapters.names import MatrixInfo, check_matrices, parse_matrix_name
+from lorascope.data.columns import as_float32, is_matrix_type
+from lorascope.data.sources.base import BATCH_ROWS, Batch, Source
+from lorascope.errors import LorascopeError
+
+
+def load_hub(path: str, revision: str, split: str) -> Source:
+    """Load a data set with ``datasets.load_dataset`` (from the hub or a local folder).
+
+    Raises:
+        LorascopeError: the data set cannot be reached or lacks the columns that are needed.
+    """
+    import datasets
+
+    local = Path(path).is_dir()
+    try:
+        dataset = datasets.load_dataset(path, split=split, revision=None if local else revision)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise LorascopeError(f"{path}: cannot be loaded: {_one_line(error)}") from None
+    return from_dataset(dataset, path)
+
+
+def load_disk(path: str, split: str) -> Source:
+    """Load what ``save_to_disk`` wrote, or a folder of parquet files.
+
+    Raises:
+        LorascopeError: neither is there, or the data set lacks the columns that are needed.
+    """
+    import datasets
+
+    files = parquet_files(path)
+    if files:
+        return _from_parquet(files, path)
+    try:
+        dataset = datasets.load_from_disk(path)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise LorascopeError(
+            f"{path}: neither a data set written by save_to_disk nor a folder of parquet files "
+            f"({_one_line(error)})"
+        ) from None
+    if isinstance(dataset, datasets.DatasetDict):
+        if split not in dataset:
+            raise LorascopeError(f"{path}: no split '{split}'; splits: {', '.join(dataset)}; set hub_split")
+        dataset = dataset[split]
+    return from_dataset(dataset, path)
+
+
+def parquet_files(path: str) -> list[Path]:
+    """Return the parquet files of a folder, sorted by name."""
+    return sorted(Path(path).glob("*.parquet"))
+
+
+def disk_columns(path: str) -> list[str]:
+    """Return the column names of a data set on disk without loading it.
+
+    Raises:
+        LorascopeError: there is no data set at ``path``.
+    """
+    if files := parquet_files(path):
+        return pq.read_schema(files[0]).names
+    for state in sorted(Path(path).glob("state.json")) or sorted(Path(path).glob("*/state.json")):
+        file = state.parent / json.loads(state.read_text())["_data_files"][0]["filename"]
+        with pa.OSFile(str(file)) as stream, pa.ipc.open_stream(stream) as reader:
+            return reader.schema.names
+    raise LorascopeError(f"{path}: neither a data set written by save_to_disk nor a folder of parquet files")
+
+
+def from_dataset(dataset, where: str) -> Source:
+    """Wrap a ``datasets.Dataset``; an indices mapping (after ``select`` or ``shuffle``) is followed."""
+    view = dataset.with_format("arrow")
+    columns = matrix_columns(view.features.arrow_schema, where)
+
+    def batches() -> Iterator[pa.Table]:
+        yield from view.select_columns(columns).iter(batch_size=BATCH_ROWS)
+
+    others = [name for name in dataset.column_names if name not in columns]
+    table = view.select_columns(others)[:] if others else pa.table({})
+    for name in others:
+        if class_names := getattr(dataset.features[name], "names", None):
+            named = pa.array(class_names).take(table[name].combine_chunks())
+            table = table.set_column(table.column_names.index(name), name, named)
+    return _source(table, dataset.num_rows, batches, where)
+
+
+def _from_parquet(files: list[Path], where: str) -> Source:
+    schema = _plain_schema(files[0])
+    columns = matrix_columns(schema, where)
+    for file in files[1:]:
+        if set(_plain_schema(file).names) != set(schema.names):
+            odd = set(_plain_schema(file).names) ^ set(schema.names)
+            raise LorascopeError(
+                f"{file}: columns differ from those of {files[0].name}: {', '.join(sorted(odd)[:5])}"
+            )
+
+    def batches() -> Iterator[pa.Table]:
+        for file in files:
+            with pq.ParquetFile(file) as opened:
+                for batch in opened.iter_batches(BATCH_ROWS, columns=columns):
+                    yield pa.Table.from_batches([batch])
+
+    others = [name for name in schema.names if name not in columns]
+    table = pa.concat_tables([pq.read_table(file, columns=others, partitioning=None) for file in files])
+    n_adapters = sum(pq.read_metadata(file).num_rows for file in files)
+    return _source(table, n_adapters, batches, where)
+
+
+def _plain_schema(file: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise LorascopeError(f"{file}: not a readable parquet file ({_one_line(error)})") from None
+
+
+def matrix_columns(schema: pa.Schema, where: str) -> list[str]:
+    """Return the columns that hold LoRA matrices.
+
+    Raises:
+        LorascopeError: a 2-D column has a name that is not known, or a known name holds no 2-D values.
+    """
+    known = [name for name in schema.names if parse_matrix_name(name)]
+    flat = [name for name in known if not is_matrix_type(schema.field(name).type)]
+    if flat:
+        raise LorascopeError(
+            f"{where}: column '{flat[0]}' is {schema.field(flat[0]).type}, not a 2-D array of floats"
+        )
+    strangers = [
+        name for name in schema.names if name not in known and is_matrix_type(schema.field(name).type)
+    ]
+    if strangers:
+        raise LorascopeError(
+            f"{where}: neither attn1 nor attn2: {', '.join(strangers[:8])}; remove these columns"
+        )
+    return known
+
+
+def _source(
+    table: pa.Table, n_adapters: int, batches: Callable[[], Iterator[pa.Table]], where: str
+) -> Source:
+    first = next(iter(batches()), None)
+    if first is None or n_adapters == 0:
+        raise LorascopeError(f"{where}: the data set is empty")
+    matrices = [_matrix_info(name, as_float32(_one_chunk(first[name]), name)) for name in first.column_names]
+    check_matrices(matrices, where)
+
+    def arrays() -> Iterator[Batch]:
+        start = 0
+        for batch in batches():
+            yield {
+                name: as_float32(_one_chunk(batch[name]), f"{where}: column '{name}' from row {start}")
+                for name in batch.column_names
+            }
+            start += batch.num_rows
+
+    return Source(matrices, _adapter_table(table, n_adapters), arrays, {"path": where})
+
+
+def _matrix_info(column: str, values) -> MatrixInfo:
+    layer, side = parse_matrix_name(column)
+    return MatrixInfo(column, layer, side, *values.shape[1:])
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _adapter_table(table: pa.Table, n_adapters: int) -> pa.Table:
+    """Return the columns that are no matrices behind a column of ids made of row numbers."""
+    scalars = {name: table[name] for name in table.column_names if not pa.types.is_nested(table[name].type)}
+    ids = pa.array([f"{row:06d}" for row in range(n_adapters)])
+    return pa.table(
+        {"adapter": ids, **{name: column for name, column in scalars.items() if name != "adapter"}}
+    )
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
