@@ -1,0 +1,1 @@
+"""Plain definitions, written a second time, that the fast code is compared with."""

@@ -1,0 +1,142 @@
+"""From the weights of a layer group to feature files: one pass over the weights for any number of files."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
+
+from lorascope.errors import LorascopeError
+from lorascope.features.batch import MatrixBatch
+from lorascope.features.registry import load
+from lorascope.files import atomic_path, with_metadata
+
+# Adapters per row group. More rows spread parquet's cost per column over more values (11,520 columns for all
+# representations of 128 matrices); fewer need less memory (4 bytes · rows · columns).
+ROW_CHUNK = 8192
+# Entries worked on at a time: with its intermediates, a block stays in the processor's cache.
+BLOCK_ENTRIES = 1 << 17
+
+
+class Matrix(Protocol):
+    """Name and shape of one matrix."""
+
+    name: str
+    rows: int
+    cols: int
+
+
+class Weights(Protocol):
+    """What extraction needs of the weights of a layer group; lorascope.data.weights.GroupWeights has it."""
+
+    matrices: Sequence[Matrix]
+    n_adapters: int
+
+    def read(self, matrix: int, start: int, stop: int) -> np.ndarray:
+        """Return adapters ``start`` to ``stop`` of one matrix, float32 [stop − start, rows, cols]."""
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """A representation and the parquet file that it goes to.
+
+    Attributes:
+        representation: name in the registry; not a combination of others, whose parts' files serve it.
+        path: where the file goes.
+        metadata: stored in the file, with the representation's name added.
+    """
+
+    representation: str
+    path: str | Path
+    metadata: dict = field(default_factory=dict)
+
+
+def extract(weights: Weights, files: Sequence[FeatureFile], row_chunk: int = ROW_CHUNK) -> None:
+    """Compute representations of every matrix and write one parquet file each: one row an adapter, in order.
+
+    Columns are float32, named ``<matrix name>/<feature name>``, matrix by matrix. Values depend neither on
+    ``row_chunk`` nor on which representations are computed together nor on the number of threads; memory
+    is bounded by ``row_chunk``, whatever the number of adapters. Either all files appear, or none does.
+
+    Args:
+        weights: the layer group's weights.
+        files: what to compute and where to write it; intermediates are shared between representations.
+        row_chunk: adapters per row group.
+
+    Raises:
+        LorascopeError: a weight is NaN or infinite, or a representation is unknown or a combination.
+    """
+    modules = [_computing_module(file.representation) for file in files]
+    # One thread: a row is too short to share, and sums split between threads would round differently.
+    with ExitStack() as stack, threadpool_limits(1):
+        writers = [
+            _open_writer(stack, file, weights, module.NAMES)
+            for file, module in zip(files, modules, strict=True)
+        ]
+        for start in range(0, weights.n_adapters, row_chunk):
+            stop = min(start + row_chunk, weights.n_adapters)
+            tables = _features_of_rows(weights, modules, start, stop)
+            for writer, table in zip(writers, tables, strict=True):
+                writer.write_batch(_record_batch(table, writer.schema))
+
+
+def _computing_module(representation: str):
+    module = load(representation)
+    if not hasattr(module, "compute"):
+        raise LorascopeError(
+            f"representation '{representation}' has no features of its own; extract {', '.join(module.PARTS)}"
+        )
+    return module
+
+
+def _open_writer(stack: ExitStack, file: FeatureFile, weights: Weights, names: Sequence[str]):
+    columns = [f"{matrix.name}/{name}" for matrix in weights.matrices for name in names]
+    # Not nullable: a feature always exists, and parquet then stores no validity levels.
+    schema = pa.schema([pa.field(column, pa.float32(), nullable=False) for column in columns])
+    schema = with_metadata(schema, {**file.metadata, "representation": file.representation})
+    temp = stack.enter_context(atomic_path(file.path))
+    writer = pq.ParquetWriter(temp, schema, compression="lz4", use_dictionary=False, write_statistics=False)
+    return stack.enter_context(closing(writer))
+
+
+def _features_of_rows(weights: Weights, modules: Sequence, start: int, stop: int) -> list[np.ndarray]:
+    """Return per representation the features of some adapters, float32 [columns, stop − start]."""
+    n_matrices = len(weights.matrices)
+    tables = [np.empty((n_matrices, len(module.NAMES), stop - start), np.float32) for module in modules]
+    for index, matrix in enumerate(weights.matrices):
+        values = weights.read(index, start, stop)
+        for block in _blocks(len(values), matrix.rows * matrix.cols):
+            batch = MatrixBatch(values[block])
+            _refuse_non_finite(batch, matrix.name, start + block.start)
+            for table, module in zip(tables, modules, strict=True):
+                table[index, :, block] = module.compute(batch).T
+    return [table.reshape(-1, stop - start) for table in tables]
+
+
+def _blocks(rows: int, size: int) -> Iterator[slice]:
+    step = max(BLOCK_ENTRIES // size, 1)
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+
+
+def _refuse_non_finite(batch: MatrixBatch, matrix: str, first_row: int) -> None:
+    finite = np.isfinite(batch.peak)
+    if not finite.all():
+        row = first_row + int(np.argmin(finite))
+        raise LorascopeError(
+            f"matrix '{matrix}': adapter row {row} has NaN or infinite weights; repair or remove the adapter"
+        )
+
+
+def _record_batch(table: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
+    rows = table.shape[1]
+    # One Arrow array over the whole table and slices of it cost less than an array per column; and built
+    # from its buffer, because pa.array would import pandas.
+    values = pa.Array.from_buffers(pa.float32(), table.size, [None, pa.py_buffer(table)])
+    columns = [values.slice(position, rows) for position in range(0, table.size, rows)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -1,0 +1,24 @@
+"""Percentiles of the entries and two ranges between them."""
+
+import numpy as np
+
+from lorascope.features.batch import MatrixBatch
+from lorascope.features.columns import as_columns
+
+PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
+NAMES = (
+    *(f"percentile_{percent}" for percent in PERCENTS),
+    "percentile_75_minus_25",
+    "percentile_99_minus_1",
+)
+
+
+def compute(batch: MatrixBatch) -> np.ndarray:
+    """Return percentiles (linear interpolation), P75 − P25 and P99 − P1.
+
+    Returns:
+        float32 [n_adapters, 11].
+    """
+    percentiles = batch.percentiles(PERCENTS)
+    at = dict(zip(PERCENTS, percentiles.T, strict=True))
+    return as_columns(percentiles, at[75] - at[25], at[99] - at[1])

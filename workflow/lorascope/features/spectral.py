@@ -1,0 +1,62 @@
+"""Shape of the singular value spectrum."""
+
+import numpy as np
+
+from lorascope.features.batch import MatrixBatch, ratio
+from lorascope.features.columns import as_columns
+
+TOP = 10
+NAMES = (
+    *(f"singular_value_{i}" for i in range(1, TOP + 1)),
+    *(f"singular_value_{i}_share" for i in range(1, TOP + 1)),
+    *(f"singular_gap_{i}" for i in range(1, TOP)),
+    "spectral_entropy",
+    "condition_number",
+    "nuclear_norm",
+)
+
+
+def compute(batch: MatrixBatch) -> np.ndarray:
+    """Return the ten largest singular values, their shares and gaps, and three summaries of all of them.
+
+    Singular values below the numerical rank's threshold count as 0 everywhere (see
+    :func:`lorascope.features.singular_values.singular_values`), and zeros stand after the last.
+
+    - share i: σᵢ over the sum of the ten; all 0 for a zero matrix.
+    - gap i: (σᵢ − σᵢ₊₁) / σᵢ, so 1 after the last singular value, and 0 where σᵢ is 0.
+    - spectral entropy: −Σ p ln p, in nats, over p = σ / nuclear norm of all singular values; 0 for zeros.
+    - condition number: largest over smallest non-zero singular value; 1 at rank 1, 0 for a zero matrix.
+    - nuclear norm: sum of all singular values.
+
+    Returns:
+        float32 [n_adapters, 32].
+    """
+    singular_values = batch.singular_values
+    top = _top(singular_values)
+    nuclear = singular_values.sum(axis=-1)
+    return as_columns(
+        top,
+        ratio(top, top.sum(axis=-1, keepdims=True)),
+        ratio(top[:, :-1] - top[:, 1:], top[:, :-1]),
+        _entropy(ratio(singular_values, nuclear[:, None])),
+        _condition_number(singular_values),
+        nuclear,
+    )
+
+
+def _top(singular_values: np.ndarray) -> np.ndarray:
+    top = np.zeros((len(singular_values), TOP))
+    kept = singular_values[:, :TOP]
+    top[:, : kept.shape[1]] = kept
+    return top
+
+
+def _entropy(shares: np.ndarray) -> np.ndarray:
+    # Where a share is 0 the logarithm is left at 0: p ln p tends to 0.
+    logarithms = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
+    return -np.vecdot(shares, logarithms)
+
+
+def _condition_number(singular_values: np.ndarray) -> np.ndarray:
+    smallest = np.where(singular_values > 0, singular_values, np.inf).min(axis=-1)
+    return singular_values[:, 0] / smallest
