@@ -13,6 +13,11 @@ from lorascope.errors import LorascopeError
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
+def zoo_knobs(settings: dict) -> dict:
+    """Return the recipe's knobs among the settings of a zoo data set."""
+    return {name: value for name, value in settings.items() if name not in ("source", "label")}
+
+
 def source_layers(settings: dict) -> list[str]:
     """Return the layers of a data set without loading it.
 
@@ -23,7 +28,7 @@ def source_layers(settings: dict) -> list[str]:
     if kind == "zoo":
         from lorascope.zoo.recipe import Recipe, target_layers
 
-        return [layer for layer, *_ in target_layers(Recipe.from_settings(settings["zoo"]))]
+        return [layer for layer, *_ in target_layers(Recipe.from_settings(zoo_knobs(settings)))]
     if kind == "sanity":
         from lorascope.data.sources.sanity import sanity_layers
 

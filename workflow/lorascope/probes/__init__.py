@@ -1,0 +1,1 @@
+"""Probes: classifiers that show how much of the label a representation holds."""

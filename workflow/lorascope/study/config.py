@@ -1,0 +1,161 @@
+"""Settings of a study: defaults filled in, and refused with one line where they are wrong."""
+
+import copy
+import difflib
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from snakemake.utils import update_config
+
+from lorascope.errors import LorascopeError
+from lorascope.features.registry import REPRESENTATIONS
+
+SCHEMA = Path(__file__).with_name("config.schema.yaml")
+
+
+@cache
+def schema() -> dict:
+    """Return the schema: a description and a default for every key."""
+    return yaml.safe_load(SCHEMA.read_text())
+
+
+def read_config(files: Sequence[str], overrides: Sequence[str]) -> dict:
+    """Return the settings as ``snakemake`` would see them: config.yaml, then files, then ``KEY=VALUE``.
+
+    Raises:
+        LorascopeError: a file is missing or no YAML map, or an override is not ``KEY=VALUE``.
+    """
+    default = ["config.yaml"] if Path("config.yaml").exists() else []
+    config: dict = {}
+    for file in [*default, *files]:
+        update_config(config, _read_yaml(file))
+    for override in overrides:
+        name, equals, value = override.partition("=")
+        if not equals:
+            raise LorascopeError(f"--config {override}: write KEY=VALUE")
+        update_config(config, {name: yaml.safe_load(value)})
+    return config
+
+
+def _read_yaml(file: str) -> dict:
+    try:
+        content = yaml.safe_load(Path(file).read_text())
+    except FileNotFoundError:
+        raise LorascopeError(f"{file}: no such file") from None
+    except yaml.YAMLError as error:
+        raise LorascopeError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise LorascopeError(f"{file}: holds no settings")
+    return content
+
+
+def load_config(config: dict) -> dict:
+    """Return ``config`` with every default filled in.
+
+    Args:
+        config: what YAML or ``--config`` gave.
+
+    Raises:
+        LorascopeError: an unknown key, a wrong type, or a name that is defined nowhere.
+    """
+    filled = copy.deepcopy(config)
+    _check(filled, schema(), "config")
+    _fill(filled, schema())
+    for name, settings in filled["datasets"].items():
+        own = schema()["$defs"][settings["source"]]
+        _check(settings, own, f"config: datasets.{name}")
+        _fill(settings, own)
+    if isinstance(filled["dataset"], str):
+        filled["dataset"] = [filled["dataset"]]
+    _check_names(filled)
+    return filled
+
+
+def _check(value: object, part: dict, where: str) -> None:
+    with_definitions = {**part, "$defs": schema()["$defs"]}
+    error = best_match(Draft202012Validator(with_definitions).iter_errors(value))
+    if error is not None:
+        raise LorascopeError(_message(error, where))
+
+
+def _message(error, where: str) -> str:
+    path = ".".join(str(step) for step in error.absolute_path)
+    place = f"{where}: {path}" if path else where
+    if error.validator == "additionalProperties":
+        return _unknown_key(error, place)
+    if error.validator == "type":
+        return f"{place}: {error.instance!r} is {_kind(error.instance)}, not {_expected(error)}{_hint(error)}"
+    if error.validator == "enum":
+        return f"{place}: {error.instance!r} is not one of {', '.join(map(str, error.validator_value))}"
+    return f"{place}: {error.message}"
+
+
+def _unknown_key(error, place: str) -> str:
+    known = list(error.schema["properties"])
+    unknown = sorted(set(error.instance) - set(known))[0]
+    close = difflib.get_close_matches(unknown, known, 1)
+    return f"{place}: unknown key '{unknown}'; " + (
+        f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
+    )
+
+
+def _kind(value: object) -> str:
+    kinds = {
+        str: "text",
+        bool: "true/false",
+        int: "a whole number",
+        float: "a number",
+        list: "a list",
+        dict: "a map",
+    }
+    return kinds.get(type(value), "empty" if value is None else type(value).__name__)
+
+
+def _expected(error) -> str:
+    names = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "text",
+        "array": "a list",
+        "object": "a map",
+    }
+    types = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    return " or ".join(names.get(name, name) for name in types)
+
+
+def _hint(error) -> str:
+    if isinstance(error.instance, str) and error.validator_value in ("number", "integer"):
+        try:
+            number = float(error.instance)
+        except ValueError:
+            return ""
+        if error.validator_value == "number" or number.is_integer():
+            return f"; YAML reads this as text: write {number:.10g} without quotes"
+    return ""
+
+
+def _fill(value: dict, part: dict) -> None:
+    """Fill defaults in place, also inside nested maps."""
+    for name, entry in part["properties"].items():
+        if name not in value and "default" in entry:
+            value[name] = copy.deepcopy(entry["default"])
+        if name in value and isinstance(value[name], dict) and "properties" in entry:
+            _fill(value[name], entry)
+
+
+def _check_names(config: dict) -> None:
+    _check_defined(config["dataset"], config["datasets"], "dataset")
+    _check_defined(config["layer_sets"], config["layer_patterns"], "layer_sets")
+    _check_defined(config["representations"], REPRESENTATIONS, "representations")
+
+
+def _check_defined(wanted, defined, place: str) -> None:
+    for name in wanted:
+        if name not in defined:
+            close = difflib.get_close_matches(name, list(defined), 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(defined) or 'none'}"
+            raise LorascopeError(f"config: {place}: unknown name '{name}'; {hint}")

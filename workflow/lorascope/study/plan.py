@@ -1,0 +1,275 @@
+"""The files of a study: which step writes what, under which key. Pure: looks at the data, writes nothing."""
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import PurePosixPath
+
+from lorascope.adapters.layer_sets import groups_of, select_layers
+from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
+from lorascope.errors import LorascopeError
+from lorascope.features.registry import parts
+from lorascope.study import steps
+from lorascope.study.keys import code_digest, file_digest, key_of
+from lorascope.zoo.recipe import Recipe
+
+SHIPPED_BASE = "zoo/base.safetensors"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive seeds that one job trains."""
+
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        return f"seeds-{self.first}-{self.last}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One data set × layer set × representation × probe.
+
+    Attributes:
+        folder: where the runs of all seeds go.
+        key: content address without seeds, so that more seeds keep those that are done.
+        features: feature files, part by part (an ensemble has five), group by group.
+        layers: the layers that the probe sees.
+    """
+
+    dataset: str
+    layer_set: str
+    representation: str
+    probe: str
+    key: str
+    folder: str
+    features: tuple[str, ...]
+    layers: tuple[str, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def runs(self) -> list[str]:
+        """One table a block: a row a seed."""
+        return [f"{self.folder}/{block.name}.runs.parquet" for block in self.blocks]
+
+    @property
+    def details(self) -> list[str]:
+        """One table a block: curves, confusion matrices and probabilities of each seed."""
+        return [f"{self.folder}/{block.name}.details.parquet" for block in self.blocks]
+
+    def log(self, block: Block) -> str:
+        """Return the log of one block's job."""
+        folder = f"logs/{self.dataset}/train/{self.representation}"
+        return f"{folder}/{self.layer_set}.{self.probe}.{self.key}.{block.name}.log"
+
+
+class Plan:
+    """All paths and keys of a study.
+
+    Args:
+        config: what :func:`lorascope.study.config.load_config` returned.
+    """
+
+    def __init__(self, config: dict):
+        self.config = config
+        self.results = PurePosixPath(config["results"])
+        # Keys read the data's fingerprint: once a data set, not once a job.
+        self.data_key = cache(self._data_key)
+        self.layers = cache(lambda dataset: tuple(source_layers(self.settings(dataset))))
+
+    def settings(self, dataset: str) -> dict:
+        """Return the config entry of a data set."""
+        return self.config["datasets"][dataset]
+
+    def folder(self, dataset: str, *steps: str) -> str:
+        """Return a path below the results folder."""
+        return str(self.results.joinpath(dataset, *steps))
+
+    # zoo
+
+    @cached_property
+    def _recipes(self) -> dict[str, Recipe]:
+        return {}
+
+    def recipe(self, dataset: str) -> Recipe:
+        """Return the recipe of a zoo data set."""
+        if dataset not in self._recipes:
+            if self.settings(dataset)["source"] != "zoo":
+                raise LorascopeError(f"config: datasets.{dataset}: not a zoo")
+            self._recipes[dataset] = Recipe.from_settings(zoo_knobs(self.settings(dataset)))
+        return self._recipes[dataset]
+
+    def zoo_key(self, dataset: str) -> str:
+        """Return the key of a zoo's adapters."""
+        recipe = self.recipe(dataset)
+        base = file_digest(SHIPPED_BASE) if recipe.base == "shipped" else self.base_key(dataset)
+        return key_of("zoo", recipe.settings(), base, code_digest(*steps.ZOO_TRAIN))
+
+    def base_key(self, dataset: str) -> str:
+        """Return the key of a base that is trained here."""
+        return key_of("base", self.recipe(dataset).base_settings(), code_digest(*steps.ZOO_BASE))
+
+    def zoo_folder(self, dataset: str) -> str:
+        """Return the folder of a zoo."""
+        return self.folder(dataset, "zoo", self.zoo_key(dataset))
+
+    def base(self, dataset: str) -> list[str]:
+        """Return the trained base's file; nothing where the shipped base serves."""
+        return (
+            []
+            if self.recipe(dataset).base == "shipped"
+            else [self.folder(dataset, "base", self.base_key(dataset), "base.safetensors")]
+        )
+
+    def shards(self, dataset: str) -> list[str]:
+        """Return the shards of a zoo; nothing for other sources."""
+        if self.settings(dataset)["source"] != "zoo":
+            return []
+        return [
+            f"{self.zoo_folder(dataset)}/adapters-{block:04d}.safetensors"
+            for block in range(self.recipe(dataset).blocks)
+        ]
+
+    def picture(self, dataset: str) -> list[str]:
+        """Return the zoo's picture of samples; nothing for other sources."""
+        return [f"{self.zoo_folder(dataset)}/samples.png"] if self.shards(dataset) else []
+
+    # data
+
+    def _data_key(self, dataset: str) -> str:
+        settings = self.settings(dataset)
+        upstream = self.zoo_key(dataset) if settings["source"] == "zoo" else source_fingerprint(settings)
+        place = {name: settings[name] for name in ("source", "path", "hub_split") if name in settings}
+        if settings["source"] == "disk":
+            place.pop("path")  # the fingerprint says what is there; where it lies does not matter
+        return key_of("prepare", upstream, place, self.config["grouping"], code_digest(*steps.PREPARE))
+
+    def data_folder(self, dataset: str) -> str:
+        """Return the folder of the laid-out weights."""
+        return self.folder(dataset, "data", self.data_key(dataset))
+
+    def groups(self, dataset: str) -> list[str]:
+        """Return the layer groups: the units of extraction."""
+        return groups_of(self.layers(dataset), self.config["grouping"])
+
+    def label_settings(self, dataset: str) -> dict:
+        """Return what decides labels and split."""
+        settings = self.settings(dataset)
+        return {
+            "label": settings.get("label", "label"),
+            "group": settings.get("group"),
+            "split": self.config["split"],
+        }
+
+    def label_key(self, dataset: str) -> str:
+        """Return the key of the label and split table."""
+        code = code_digest(*steps.LABEL)
+        return key_of("label", self.data_key(dataset), self.label_settings(dataset), code)
+
+    def label_folder(self, dataset: str) -> str:
+        """Return the folder of the label and split table."""
+        return self.folder(dataset, "labels", self.label_key(dataset))
+
+    # features
+
+    def feature_key(self, dataset: str, representation: str) -> str:
+        """Return the key of one representation of a data set."""
+        code = code_digest(*steps.extract(representation))
+        return key_of("extract", self.data_key(dataset), representation, code)
+
+    def feature_file(self, dataset: str, representation: str, group: str) -> str:
+        """Return the feature file of one layer group."""
+        key = self.feature_key(dataset, representation)
+        return self.folder(dataset, "features", representation, key, f"{group}.parquet")
+
+    # cells
+
+    def layer_set(self, dataset: str, layer_set: str) -> list[str]:
+        """Return the layers of a layer set."""
+        patterns = self.config["layer_patterns"][layer_set]
+        return select_layers(list(self.layers(dataset)), patterns, f"{dataset}: layer set '{layer_set}'")
+
+    def cell(self, dataset: str, layer_set: str, representation: str, probe: str) -> Cell:
+        """Return one cell of the study."""
+        layers = self.layer_set(dataset, layer_set)
+        groups = groups_of(layers, self.config["grouping"])
+        features = [
+            (part, self.feature_key(dataset, part), self.feature_file(dataset, part, group))
+            for part in parts(representation)
+            for group in groups
+        ]
+        key = key_of(
+            "train",
+            [key for _, key, _ in features],
+            self.label_key(dataset),
+            layers,
+            probe,
+            self.config[probe],
+            code_digest(*steps.TRAIN),
+        )
+        return Cell(
+            dataset,
+            layer_set,
+            representation,
+            probe,
+            key,
+            self.folder(dataset, "probes", representation, f"{layer_set}.{probe}", key),
+            tuple(path for *_, path in features),
+            tuple(layers),
+            self.blocks(),
+        )
+
+    def cells(self, dataset: str, representations: list[str] | None = None) -> list[Cell]:
+        """Return the cells of a data set, or of some of its representations."""
+        return [
+            self.cell(dataset, layer_set, representation, probe)
+            for representation in (representations or self.config["representations"])
+            for layer_set in self.config["layer_sets"]
+            for probe in self.config["probes"]
+        ]
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Return the blocks of seeds."""
+        first, count, size = (self.config[name] for name in ("first_seed", "seeds", "seeds_per_job"))
+        return tuple(
+            Block(first + start, first + min(start + size, count) - 1) for start in range(0, count, size)
+        )
+
+    # results with plain names
+
+    def study_key(self, dataset: str) -> str:
+        """Return the key of the final tables and the page: everything that they are made from."""
+        cells = [(cell.folder, [block.name for block in cell.blocks]) for cell in self.cells(dataset)]
+        code = code_digest(*steps.RESULTS)
+        return key_of("study", cells, self.label_key(dataset), self.picture(dataset), code)
+
+    def aggregation(self, dataset: str) -> dict:
+        """Return what `aggregate` needs to know, as plain JSON."""
+        labels = self.label_folder(dataset)
+        return {
+            "dataset": dataset,
+            "cells": [
+                {
+                    "layer_set": cell.layer_set,
+                    "representation": cell.representation,
+                    "probe": cell.probe,
+                    "runs": cell.runs,
+                    "details": cell.details,
+                    "log": cell.log(cell.blocks[0]),
+                }
+                for cell in self.cells(dataset)
+            ],
+            "adapters": f"{labels}/adapters.parquet",
+            "manifest": f"{labels}/manifest.json",
+            "settings": {**self.config, "datasets": {dataset: self.settings(dataset)}},
+            "keys": {
+                "study": self.study_key(dataset),
+                "data": self.data_key(dataset),
+                "labels": self.label_key(dataset),
+                "cells": {
+                    f"{cell.representation}/{cell.layer_set}/{cell.probe}": cell.key
+                    for cell in self.cells(dataset)
+                },
+            },
+        }

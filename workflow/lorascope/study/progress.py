@@ -1,0 +1,125 @@
+"""What of a study is done: a state per cell, read from files alone, so it works while a run is going."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lorascope.files import read_metadata
+from lorascope.study.keys import code_digest
+from lorascope.study.plan import Cell, Plan
+from lorascope.study.steps import TRAIN
+
+DONE, PARTIAL, FAILED, STALE, MISSING = "done", "partial", "failed", "stale", "missing"
+
+
+@dataclass(frozen=True)
+class CellState:
+    """State of one cell.
+
+    Attributes:
+        state: ``done``, ``partial`` (some seeds), ``failed`` (a log ends in an error), ``stale`` (results of
+            other settings or code), ``missing``.
+        seeds_done, seeds: finished and planned runs.
+        why: for stale and failed cells.
+    """
+
+    dataset: str
+    representation: str
+    layer_set: str
+    probe: str
+    state: str
+    seeds_done: int
+    seeds: int
+    why: str = ""
+
+
+def cell_states(plan: Plan) -> list[dict]:
+    """Return the state of every cell of the study, as plain JSON values."""
+    return [asdict(_state(plan, cell)) for dataset in plan.config["dataset"] for cell in plan.cells(dataset)]
+
+
+def _state(plan: Plan, cell: Cell) -> CellState:
+    seeds = plan.config["seeds"]
+    finished = _finished_seeds(cell)
+    state, why = _judge(plan, cell, finished, seeds)
+    return CellState(
+        cell.dataset, cell.representation, cell.layer_set, cell.probe, state, finished, seeds, why
+    )
+
+
+def _finished_seeds(cell: Cell) -> int:
+    return sum(
+        Path(cell.folder, "seeds", f"seed-{seed}.runs.parquet").exists()
+        for block in cell.blocks
+        for seed in range(block.first, block.last + 1)
+    )
+
+
+def _judge(plan: Plan, cell: Cell, finished: int, seeds: int) -> tuple[str, str]:
+    if all(Path(path).exists() for path in cell.runs + cell.details):
+        return DONE, ""
+    if error := _error(cell):
+        return FAILED, error
+    if finished:
+        return PARTIAL, f"{finished} of {seeds} seeds"
+    if other := _newest_other(cell):
+        return STALE, _difference(plan, cell, other)
+    return MISSING, ""
+
+
+def _error(cell: Cell) -> str:
+    """Return the error that the log of an unfinished block ends in, if it does."""
+    for block, runs in zip(cell.blocks, cell.runs, strict=True):
+        log = Path(cell.log(block))
+        if not Path(runs).exists() and log.exists():
+            lines = log.read_text(errors="replace").split("\n")
+            errors = [line for line in lines if ": error: " in line]
+            if errors:
+                return errors[-1].split(": error: ", 1)[1]
+    return ""
+
+
+def _newest_other(cell: Cell) -> Path | None:
+    """Return a result of this cell under another key, the newest."""
+    found = Path(cell.folder).parent.glob("*/seeds/*.runs.parquet")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _difference(plan: Plan, cell: Cell, other: Path) -> str:
+    stored = read_metadata(other)
+    settings = plan.config[cell.probe]
+    changed = [name for name in settings if stored.get("settings", {}).get(name) != settings[name]]
+    if changed:
+        return f"{cell.probe} settings changed: {', '.join(changed)}"
+    if stored.get("code") != code_digest(*TRAIN):
+        return "code of the probe changed"
+    return "data, labels, features or layer set changed"
+
+
+def print_grid(states: list[dict]) -> None:
+    """Print a grid per data set and probe: representation × layer set."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for dataset, probe in dict.fromkeys((state["dataset"], state["probe"]) for state in states):
+        mine = [state for state in states if (state["dataset"], state["probe"]) == (dataset, probe)]
+        table = Table(title=f"{dataset}, {probe}")
+        table.add_column("representation")
+        layer_sets = list(dict.fromkeys(state["layer_set"] for state in mine))
+        for layer_set in layer_sets:
+            table.add_column(layer_set)
+        for representation in dict.fromkeys(state["representation"] for state in mine):
+            row = {s["layer_set"]: s for s in mine if s["representation"] == representation}
+            table.add_row(representation, *(_cell_text(row[layer_set]) for layer_set in layer_sets))
+        console.print(table)
+    done = sum(state["state"] == DONE for state in states)
+    console.print(f"{done} of {len(states)} cells are done.")
+
+
+_STYLES = {DONE: "green", PARTIAL: "yellow", FAILED: "red", STALE: "magenta", MISSING: "dim"}
+
+
+def _cell_text(state: dict) -> str:
+    words = {DONE: f"{state['seeds']} seeds", MISSING: "missing"}
+    text = words.get(state["state"], f"{state['state']}: {state['why']}")
+    return f"[{_STYLES[state['state']]}]{text}[/]"

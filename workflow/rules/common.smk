@@ -1,0 +1,165 @@
+# The only file with functions: from wildcards to the paths and settings of the plan.
+import shlex
+import sys
+from pathlib import Path
+
+from lorascope.errors import LorascopeError
+from lorascope.features.registry import REPRESENTATIONS
+from lorascope.study.config import load_config
+from lorascope.study.keys import canonical_json
+from lorascope.study.plan import Plan
+
+# `snakemake` may be called by its path, from a shell that has not activated its environment.
+shell.prefix(f"PATH=$PATH:{shlex.quote(str(Path(sys.executable).parent))}; ")
+
+try:
+    PLAN = Plan(load_config(config))
+except LorascopeError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = PLAN.config["results"]
+
+
+wildcard_constraints:
+    dataset="|".join(map(re.escape, PLAN.config["datasets"])),
+    representation="|".join(REPRESENTATIONS),
+    layer_set="|".join(PLAN.config["layer_patterns"]),
+    probe="|".join(PLAN.config["probes"]),
+    key="[0-9a-f]{10}",
+    block="[0-9]+",
+    group="[A-Za-z0-9_.]+",
+
+
+def same_key(wildcards, key):
+    """Refuse a path that other settings made: what is under its key cannot be made from these."""
+    if wildcards.key != key:
+        raise WorkflowError(
+            f"key {wildcards.key} belongs to other settings; the present ones give {key}"
+        )
+    return key
+
+
+def zoo_settings(wildcards):
+    same_key(wildcards, PLAN.zoo_key(wildcards.dataset))
+    return canonical_json(PLAN.recipe(wildcards.dataset).settings())
+
+
+def base_settings(wildcards):
+    same_key(wildcards, PLAN.base_key(wildcards.dataset))
+    return canonical_json(
+        {**PLAN.recipe(wildcards.dataset).base_settings(), "base": "train"}
+    )
+
+
+def base_file(wildcards):
+    return ancient(PLAN.base(wildcards.dataset))
+
+
+def shards(wildcards):
+    return ancient(PLAN.shards(wildcards.dataset))
+
+
+def picture(wildcards):
+    return PLAN.picture(wildcards.dataset)
+
+
+def data_settings(wildcards):
+    same_key(wildcards, PLAN.data_key(wildcards.dataset))
+    return canonical_json(PLAN.settings(wildcards.dataset))
+
+
+def data_tables(wildcards):
+    folder = PLAN.data_folder(wildcards.dataset)
+    return ancient([f"{folder}/source.parquet", f"{folder}/source.json"])
+
+
+def data_weights(wildcards):
+    folder = PLAN.data_folder(wildcards.dataset)
+    return ancient([f"{folder}/layers.parquet", f"{folder}/weights"])
+
+
+def data_folder(wildcards):
+    return PLAN.data_folder(wildcards.dataset)
+
+
+def label_settings(wildcards):
+    same_key(wildcards, PLAN.label_key(wildcards.dataset))
+    return canonical_json(PLAN.label_settings(wildcards.dataset))
+
+
+def representation_of(wildcards):
+    same_key(wildcards, PLAN.feature_key(wildcards.dataset, wildcards.representation))
+    return wildcards.representation
+
+
+def cell_of(wildcards):
+    return PLAN.cell(
+        wildcards.dataset,
+        wildcards.layer_set,
+        wildcards.representation,
+        wildcards.probe,
+    )
+
+
+def cell_features(wildcards):
+    return ancient(list(cell_of(wildcards).features))
+
+
+def cell_adapters(wildcards):
+    return ancient(label_tables(wildcards)[0])
+
+
+def cell_layers(wildcards):
+    return canonical_json(cell_of(wildcards).layers)
+
+
+def probe_settings(wildcards):
+    same_key(wildcards, cell_of(wildcards).key)
+    return canonical_json(PLAN.config[wildcards.probe])
+
+
+def all_cells(wildcards):
+    return [
+        path
+        for cell in PLAN.cells(wildcards.dataset)
+        for path in cell.runs + cell.details
+    ]
+
+
+def label_tables(wildcards):
+    folder = PLAN.label_folder(wildcards.dataset)
+    return [f"{folder}/adapters.parquet", f"{folder}/manifest.json"]
+
+
+def study_stamp(wildcards):
+    return f"{RESULTS}/{wildcards.dataset}/.study/{PLAN.study_key(wildcards.dataset)}"
+
+
+def study_config(wildcards):
+    dataset = wildcards.dataset
+    return canonical_json(
+        {
+            **PLAN.config,
+            "datasets": {dataset: PLAN.settings(dataset)},
+            "dataset": [dataset],
+        }
+    )
+
+
+def runs_of(representation):
+    """Return an input function: the results of one representation on all data sets of the study."""
+    return lambda wildcards: [
+        path
+        for dataset in PLAN.config["dataset"]
+        for cell in PLAN.cells(dataset, [representation])
+        for path in cell.runs
+    ]
+
+
+def all_features(wildcards):
+    return [
+        path
+        for dataset in PLAN.config["dataset"]
+        for cell in PLAN.cells(dataset)
+        for path in cell.features
+    ]

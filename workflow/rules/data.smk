@@ -1,0 +1,66 @@
+# In: a source. Out: <dataset>/data/<key>/ weights, layer table; <dataset>/labels/<key>/ labels, split, manifest.
+
+
+rule prepare:
+    """Lay the weights of a data set out so that a layer group is one contiguous, mappable file."""
+    input:
+        shards=shards,
+    output:
+        weights=directory(f"{RESULTS}/{{dataset}}/data/{{key}}/weights"),
+        layers=f"{RESULTS}/{{dataset}}/data/{{key}}/layers.parquet",
+        table=f"{RESULTS}/{{dataset}}/data/{{key}}/source.parquet",
+        description=f"{RESULTS}/{{dataset}}/data/{{key}}/source.json",
+    log:
+        "logs/{dataset}/prepare/{key}.log",
+    benchmark:
+        "logs/{dataset}/prepare/{key}.tsv"
+    conda:
+        "../../envs/lorascope.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    params:
+        settings=data_settings,
+        grouping=PLAN.config["grouping"],
+        folder=subpath(output.layers, parent=True),
+    message:
+        "Lay out the weights of {wildcards.dataset}"
+    shell:
+        "exec lorascope prepare"
+        " --dataset {wildcards.dataset}"
+        " --settings {params.settings:q}"
+        " --grouping {params.grouping}"
+        " --shards {input.shards}"
+        " --key {wildcards.key}"
+        " --threads {threads}"
+        " --out {params.folder} 2> {log}"
+
+
+rule label:
+    """Write the label and split table and the manifest."""
+    input:
+        data_tables,
+    output:
+        adapters=f"{RESULTS}/{{dataset}}/labels/{{key}}/adapters.parquet",
+        manifest=f"{RESULTS}/{{dataset}}/labels/{{key}}/manifest.json",
+    log:
+        "logs/{dataset}/label/{key}.log",
+    benchmark:
+        "logs/{dataset}/label/{key}.tsv"
+    conda:
+        "../../envs/lorascope.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        settings=label_settings,
+        data=data_folder,
+        folder=subpath(output.adapters, parent=True),
+    message:
+        "Label and split {wildcards.dataset}"
+    shell:
+        "exec lorascope label"
+        " --data {params.data}"
+        " --settings {params.settings:q}"
+        " --key {wildcards.key}"
+        " --out {params.folder} 2> {log}"

@@ -1,0 +1,79 @@
+# In: the results of all cells. Out, under plain names: <dataset>/summary/ and <dataset>/report/.
+
+
+rule stamp:
+    """Mark which study the plain-named results belong to: a new stamp makes them old, whatever became of .snakemake."""
+    output:
+        touch(f"{RESULTS}/{{dataset}}/.study/{{key}}"),
+    log:
+        "logs/{dataset}/stamp/{key}.log",
+    localrule: True
+    conda:
+        "../../envs/lorascope.yaml"
+    params:
+        folder=subpath(output[0], parent=True),
+    message:
+        "Mark the results of {wildcards.dataset} as those of study {wildcards.key}"
+    shell:
+        "find {params.folder} -type f -delete 2> {log}"
+
+
+rule aggregate:
+    """Gather all cells into the summary tables."""
+    input:
+        cells=all_cells,
+        labels=label_tables,
+        stamp=study_stamp,
+    output:
+        f"{RESULTS}/{{dataset}}/summary/results.json",
+    log:
+        "logs/{dataset}/aggregate.log",
+    benchmark:
+        "logs/{dataset}/aggregate.tsv"
+    conda:
+        "../../envs/lorascope.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        config=study_config,
+        folder=subpath(output[0], parent=True),
+    message:
+        "Gather the results of {wildcards.dataset}"
+    shell:
+        "exec lorascope aggregate"
+        " --config {params.config:q}"
+        " --dataset {wildcards.dataset}"
+        " --threads {threads}"
+        " --out {params.folder} 2> {log}"
+
+
+rule page:
+    """Write the page and the figures; say on screen what came out."""
+    input:
+        summary=f"{RESULTS}/{{dataset}}/summary/results.json",
+        picture=picture,
+    output:
+        f"{RESULTS}/{{dataset}}/report/index.html",
+    log:
+        "logs/{dataset}/page.log",
+    benchmark:
+        "logs/{dataset}/page.tsv"
+    conda:
+        "../../envs/lorascope.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        summary=subpath(input.summary, parent=True),
+        folder=subpath(output[0], parent=True),
+        picture=lambda wildcards, input: (
+            f"--picture {input.picture}" if input.picture else ""
+        ),
+    message:
+        "Write {output}"
+    shell:
+        "exec lorascope report {params.picture}"
+        " --summary {params.summary}"
+        " --threads {threads}"
+        " --out {params.folder} 2> {log}"

@@ -1,0 +1,35 @@
+# In: features and labels. Out: <dataset>/probes/<representation>/<layer_set>.<probe>/<key>/seeds-<first>-<last>.*.
+
+
+rule train:
+    """Train one cell (layer set × representation × probe) with a block of seeds."""
+    input:
+        features=cell_features,
+        adapters=cell_adapters,
+    output:
+        runs=f"{RESULTS}/{{dataset}}/probes/{{representation}}/{{layer_set}}.{{probe}}/{{key}}/seeds-{{first}}-{{last}}.runs.parquet",
+        details=f"{RESULTS}/{{dataset}}/probes/{{representation}}/{{layer_set}}.{{probe}}/{{key}}/seeds-{{first}}-{{last}}.details.parquet",
+    log:
+        "logs/{dataset}/train/{representation}/{layer_set}.{probe}.{key}.seeds-{first}-{last}.log",
+    benchmark:
+        "logs/{dataset}/train/{representation}/{layer_set}.{probe}.{key}.seeds-{first}-{last}.tsv"
+    conda:
+        "../../envs/lorascope.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        settings=probe_settings,
+        layers=cell_layers,
+        folder=subpath(output.runs, parent=True),
+    message:
+        "Train {wildcards.probe} on {wildcards.dataset}, {wildcards.representation}, {wildcards.layer_set} layers, seeds {wildcards.first} to {wildcards.last}"
+    shell:
+        "exec lorascope train"
+        " --dataset {wildcards.dataset} --layer-set {wildcards.layer_set}"
+        " --representation {wildcards.representation} --probe {wildcards.probe}"
+        " --features {input.features} --adapters {input.adapters}"
+        " --layers {params.layers:q} --settings {params.settings:q}"
+        " --first-seed {wildcards.first} --last-seed {wildcards.last}"
+        " --key {wildcards.key} --threads {threads}"
+        " --out {params.folder} 2> {log}"
