@@ -1,0 +1,174 @@
+"""The seed-batched MLP against torch.nn and torch.optim, and the promises that it makes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lorascope.errors import LorascopeError
+from lorascope.probes import mlp
+from lorascope.probes.mlp import MLPSettings, Part, train_mlp
+
+SMALL = MLPSettings(hidden=(16, 12), batch=16, epochs=6)
+
+
+def blobs(n_train=70, features=8, classes=3, spread=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(0, 1, (classes, features))
+    parts = {}
+    for name, n in {"train": n_train, "validation": 24, "test": 30}.items():
+        own = np.arange(n) % classes
+        parts[name] = Part((centres[own] + spread * rng.normal(size=(n, features))).astype(np.float32), own)
+    return parts
+
+
+def reference_network(network: mlp._Network, dropout: float) -> nn.Sequential:
+    """Return the same network as torch.nn modules with the weights of the first seed."""
+    layers = []
+    for weight, gain in zip(network.weights, network.gains, strict=False):
+        linear = nn.Linear(weight.shape[1], weight.shape[2], bias=False)
+        linear.weight.data = weight[0].detach().T.clone()
+        norm = nn.BatchNorm1d(gain.shape[2])
+        layers += [linear, norm, nn.ReLU(), nn.Dropout(dropout)]
+    last = nn.Linear(network.weights[-1].shape[1], network.weights[-1].shape[2])
+    last.weight.data = network.weights[-1][0].detach().T.clone()
+    last.bias.data = network.bias[0, 0].detach().clone()
+    return nn.Sequential(*layers, last)
+
+
+def test_training_equals_torch_modules_and_torch_adam():
+    """Without dropout (whose draws differ), five steps of the same batches give the same network."""
+    settings = MLPSettings(hidden=(16, 12), dropout=0.0, learning_rate=0.01, weight_decay=0.1)
+    parts = blobs()
+    data = {name: (torch.from_numpy(p.features), torch.from_numpy(p.classes)) for name, p in parts.items()}
+    ours = mlp._Training(data, 3, settings, [7], "cpu")
+    reference = reference_network(ours.network, 0.0)
+    optimizer = torch.optim.Adam(reference.parameters(), lr=0.01, weight_decay=0.1)
+    x, classes = data["train"]
+    for start in range(0, 60, 12):
+        rows = slice(start, start + 12)
+        loss = nn.functional.cross_entropy(reference(x[rows]), classes[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        own = ours._step(x[None, rows], classes[None, rows])
+        assert own.item() == pytest.approx(loss.item(), rel=1e-4)
+    reference.eval()
+    expected = reference(data["test"][0])
+    np.testing.assert_allclose(
+        ours.network.inference_pass(data["test"][0])[0], expected.detach(), rtol=2e-3, atol=2e-3
+    )
+
+
+def test_initial_weights_are_drawn_as_torch_linear_draws_them():
+    generator = torch.Generator().manual_seed(0)
+    drawn = mlp._uniform((400, 300), 400, [generator], "cpu")[0]
+    reference = nn.Linear(400, 300).weight
+    assert drawn.abs().max() <= 1 / 20
+    assert drawn.std().item() == pytest.approx(reference.std().item(), rel=0.02)
+
+
+def test_dropout_keeps_the_stated_share_and_the_expected_value():
+    training = mlp._Training(_tensors(blobs()), 3, MLPSettings(hidden=(2000,), dropout=0.3), [1, 2], "cpu")
+    (masks,) = training._dropout_masks(50)
+    assert masks.shape == (2, 50, 2000)
+    assert (masks > 0).float().mean().item() == pytest.approx(0.7, abs=0.01)
+    assert masks.mean().item() == pytest.approx(1, abs=0.02)
+    assert not torch.equal(masks[0], masks[1])
+
+
+def _tensors(parts):
+    return {name: (torch.from_numpy(p.features), torch.from_numpy(p.classes)) for name, p in parts.items()}
+
+
+def test_a_seed_does_not_depend_on_its_company():
+    alone = {run.seed: run for seed in (1, 2, 3) for run in train_mlp(blobs(), 3, SMALL, [seed])}
+    together = {run.seed: run for run in train_mlp(blobs(), 3, SMALL, [3, 1, 2])}
+    for seed, run in alone.items():
+        assert run.validation_accuracy == together[seed].validation_accuracy
+        assert run.train_loss == together[seed].train_loss
+        for part, values in run.log_probabilities.items():
+            assert np.array_equal(values, together[seed].log_probabilities[part])
+
+
+def test_side_by_side_equals_one_after_the_other():
+    """The path that a GPU takes, run on the CPU."""
+    parts = _tensors(blobs())
+    batched = mlp._Training(parts, 3, SMALL, [1, 2, 3], "cpu").finish()
+    looped = [mlp._Training(parts, 3, SMALL, [seed], "cpu").finish()[0] for seed in (1, 2, 3)]
+    for one, other in zip(batched, looped, strict=True):
+        assert one.best_epoch == other.best_epoch
+        np.testing.assert_allclose(one.train_loss, other.train_loss, rtol=1e-4)
+        np.testing.assert_allclose(
+            one.log_probabilities["test"], other.log_probabilities["test"], rtol=1e-3, atol=1e-4
+        )
+
+
+def test_threads_do_not_change_a_bit():
+    threads = torch.get_num_threads()
+    try:
+        runs = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            runs += list(train_mlp(blobs(features=700), 3, dataclasses.replace(SMALL, hidden=(64, 64)), [5]))
+    finally:
+        torch.set_num_threads(threads)
+    assert runs[0].train_loss == runs[1].train_loss
+    assert np.array_equal(runs[0].log_probabilities["test"], runs[1].log_probabilities["test"])
+
+
+def test_best_weights_are_restored_and_copied():
+    run = next(train_mlp(blobs(spread=2.5), 3, dataclasses.replace(SMALL, epochs=40), [0]))
+    predicted = run.log_probabilities["validation"].argmax(axis=1)
+    accuracy = (predicted == blobs(spread=2.5)["validation"].classes).mean()
+    assert accuracy == pytest.approx(max(run.validation_accuracy))
+    assert run.validation_accuracy[run.best_epoch - 1] == max(run.validation_accuracy)
+    assert run.best_epoch < run.epochs  # else this test says nothing about restoring
+
+
+def test_stops_after_the_patience_and_not_before():
+    settings = dataclasses.replace(SMALL, epochs=300, stop_patience=4)
+    run = next(train_mlp(blobs(), 3, settings, [0]))
+    assert run.epochs == run.best_epoch + 4
+
+
+def test_learning_rate_is_halved_after_its_patience():
+    settings = dataclasses.replace(SMALL, epochs=300, lr_patience=2, stop_patience=7)
+    training = mlp._Training(_tensors(blobs()), 3, settings, [0], "cpu")
+    training.finish()
+    assert training.learning_rates[0] <= settings.learning_rate / 2**3
+
+
+def test_learns_what_can_be_learnt():
+    run = next(train_mlp(blobs(n_train=300, spread=0.3), 3, dataclasses.replace(SMALL, epochs=30), [0]))
+    predicted = run.log_probabilities["test"].argmax(axis=1)
+    assert (predicted == blobs(n_train=300, spread=0.3)["test"].classes).mean() > 0.9
+
+
+def test_a_last_batch_of_one_is_left_out_instead_of_failing():
+    run = next(train_mlp(blobs(n_train=17), 3, dataclasses.replace(SMALL, batch=16, epochs=2), [0]))
+    assert np.isfinite(run.train_loss).all()
+
+
+def test_one_training_adapter_is_refused():
+    with pytest.raises(LorascopeError, match="at least two adapters"):
+        next(train_mlp(blobs(n_train=1), 3, SMALL, [0]))
+
+
+def test_a_loss_that_explodes_is_an_error_that_names_the_seed():
+    parts = blobs()
+    parts["train"].features[0, 0] = np.inf
+    with pytest.raises(LorascopeError, match="seed 4: the loss is not finite in epoch 1"):
+        next(train_mlp(parts, 3, SMALL, [4]))
+
+
+@pytest.mark.gpu
+def test_gpu_agrees_with_cpu_in_what_it_learns():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    parts = blobs(n_train=300, spread=0.3)
+    settings = dataclasses.replace(SMALL, epochs=30)
+    for run in train_mlp(parts, 3, settings, [0, 1, 2], "cuda"):
+        assert (run.log_probabilities["test"].argmax(axis=1) == parts["test"].classes).mean() > 0.9
