@@ -5,10 +5,22 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config.yaml"
+configfile: workflow.source_path("config.yaml")
 
 
 include: "workflow/rules/common.smk"
+
+
+# Here and not in targets.smk, because an included file cannot set the default target.
+rule report:
+    """The page of every data set of the study."""
+    input:
+        expand(
+            f"{RESULTS}/{{dataset}}/report/index.html", dataset=PLAN.config["dataset"]
+        ),
+    localrule: True
+
+
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/zoo.smk"
 include: "workflow/rules/data.smk"

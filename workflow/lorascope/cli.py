@@ -97,20 +97,20 @@ def _add_zoo(commands) -> None:
 
 
 def _zoo_base(options: argparse.Namespace) -> None:
-    from lorascope.zoo.base import train_base_file
+    from lorascope.zoo.steps import train_base_file
 
     train_base_file(options.settings, options.out)
 
 
 def _zoo_train(options: argparse.Namespace) -> None:
-    from lorascope.zoo.train import train_block_files
+    from lorascope.zoo.steps import train_block_files
 
     table = Path(options.out).with_suffix(".parquet")
     train_block_files(options.settings, options.block, options.base, options.out, table)
 
 
 def _zoo_picture(options: argparse.Namespace) -> None:
-    from lorascope.zoo.pictures import draw_samples
+    from lorascope.zoo.steps import draw_samples
 
     draw_samples(options.settings, options.base, options.shards, options.out)
 
@@ -243,18 +243,20 @@ def _aggregate(options: argparse.Namespace) -> None:
     from lorascope.stats.aggregate import aggregate
     from lorascope.study.plan import Plan
 
-    aggregate(Plan(options.config).aggregation(options.dataset), Path(options.out))
+    plan = Plan(options.config)
+    if options.key and options.key != plan.study_key(options.dataset):
+        raise LorascopeError(
+            f"{options.dataset}: data or code changed while the study ran; run snakemake again to finish it"
+        )
+    aggregate(plan.aggregation(options.dataset), options.out)
 
 
 def _report(options: argparse.Namespace) -> None:
     from lorascope.report.page import write_report
     from lorascope.report.text import verdict
 
-    page = write_report(
-        Path(options.summary), Path(options.out), Path(options.picture) if options.picture else None
-    )
-    print(verdict(Path(options.summary)))
-    print(f"Page: {page}")
+    page = write_report(options.summary, options.out, options.picture)
+    print(verdict(options.summary, page))
 
 
 # progress
@@ -262,7 +264,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _add_progress(commands) -> None:
     progress = _command(commands, "progress", _progress, "show what is done and what is left")
-    progress.add_argument("--configfile", nargs="*", default=[], help="settings on top of config.yaml")
+    progress.add_argument("--configfile", nargs="*", default=[], help="settings on top of the default study")
     progress.add_argument("--config", nargs="*", default=[], metavar="KEY=VALUE", help="single settings")
     progress.add_argument("--json", action="store_true", help="print JSON")
 

@@ -131,8 +131,12 @@ def label_tables(wildcards):
     return [f"{folder}/adapters.parquet", f"{folder}/manifest.json"]
 
 
+def study_key(wildcards):
+    return PLAN.study_key(wildcards.dataset)
+
+
 def study_stamp(wildcards):
-    return f"{RESULTS}/{wildcards.dataset}/.study/{PLAN.study_key(wildcards.dataset)}"
+    return f"{RESULTS}/{wildcards.dataset}/.study/{study_key(wildcards)}"
 
 
 def study_config(wildcards):

@@ -37,6 +37,7 @@ rule aggregate:
         runtime=30,
     params:
         config=study_config,
+        key=study_key,
         folder=subpath(output[0], parent=True),
     message:
         "Gather the results of {wildcards.dataset}"
@@ -44,6 +45,7 @@ rule aggregate:
         "exec lorascope aggregate"
         " --config {params.config:q}"
         " --dataset {wildcards.dataset}"
+        " --key {params.key}"
         " --threads {threads}"
         " --out {params.folder} 2> {log}"
 

@@ -1,29 +1,20 @@
 # Names to ask for: `snakemake --cores 4 spectral`; docs/targets.md lists them.
 
 
-rule report:
-    input:
-        expand(
-            f"{RESULTS}/{{dataset}}/report/index.html", dataset=PLAN.config["dataset"]
-        ),
-    """The page of every data set of the study."""
-    localrule: True
-
-
 rule summary:
+    """The tables behind the page."""
     input:
         expand(
             f"{RESULTS}/{{dataset}}/summary/results.json",
             dataset=PLAN.config["dataset"],
         ),
-    """The tables behind the page."""
     localrule: True
 
 
 rule features:
+    """All features, without training."""
     input:
         all_features,
-    """All features, without training."""
     localrule: True
 
 

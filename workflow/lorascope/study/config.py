@@ -15,6 +15,8 @@ from lorascope.errors import LorascopeError
 from lorascope.features.registry import REPRESENTATIONS
 
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
+# The default study lies beside the Snakefile, two folders above the package.
+DEFAULT_STUDY = Path(__file__).parents[3] / "config.yaml"
 
 
 @cache
@@ -24,14 +26,13 @@ def schema() -> dict:
 
 
 def read_config(files: Sequence[str], overrides: Sequence[str]) -> dict:
-    """Return the settings as ``snakemake`` would see them: config.yaml, then files, then ``KEY=VALUE``.
+    """Return the settings as ``snakemake`` would see them: the default study, then files, then ``KEY=VALUE``.
 
     Raises:
         LorascopeError: a file is missing or no YAML map, or an override is not ``KEY=VALUE``.
     """
-    default = ["config.yaml"] if Path("config.yaml").exists() else []
     config: dict = {}
-    for file in [*default, *files]:
+    for file in [DEFAULT_STUDY, *files]:
         update_config(config, _read_yaml(file))
     for override in overrides:
         name, equals, value = override.partition("=")
@@ -41,7 +42,7 @@ def read_config(files: Sequence[str], overrides: Sequence[str]) -> dict:
     return config
 
 
-def _read_yaml(file: str) -> dict:
+def _read_yaml(file: str | Path) -> dict:
     try:
         content = yaml.safe_load(Path(file).read_text())
     except FileNotFoundError:

@@ -3,7 +3,7 @@
 from lorascope.features.registry import module_name
 
 ZOO_BASE = ("lorascope.zoo.base",)
-ZOO_TRAIN = ("lorascope.zoo.train",)
+ZOO_TRAIN = ("lorascope.zoo.train", "lorascope.zoo.shards")
 PREPARE = ("lorascope.data.prepare", "lorascope.data.sources")
 LABEL = ("lorascope.data.labels",)
 TRAIN = ("lorascope.probes.train",)
