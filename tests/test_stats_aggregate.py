@@ -1,0 +1,277 @@
+import csv
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy import stats
+
+from lorascope.errors import LorascopeError
+from lorascope.files import read_metadata, read_table, write_table
+from lorascope.stats.aggregate import aggregate
+from lorascope.stats.cells import CURVES, METRICS
+from synthetic_study import default_accuracies, make_study
+
+TABLES = ("runs", "cells", "drops", "mean_drops", "curves", "confusions")
+FAILED_LOG = (
+    "epoch 1\nTraceback (most recent call last):\nLorascopeError: features: NaN; run extract\nstopped\n"
+)
+
+
+@pytest.fixture(scope="module")
+def summarised(tmp_path_factory):
+    """A study with a failed and a missing cell, and its summary."""
+    folder = tmp_path_factory.mktemp("study")
+    study = make_study(
+        folder / "in",
+        default_accuracies(("simple_stats", "spectral", "frequency", "info_theoretic")),
+        absent={("all", "simple_stats"): FAILED_LOG, ("visual", "frequency"): ""},
+    )
+    aggregate(study, folder / "out")
+    return study, folder / "out"
+
+
+def small_study(folder, **changes):
+    arguments = {"seeds": 2, "adapters": 60, "classes": 3} | changes
+    accuracies = arguments.pop("accuracies", {("all", "stats"): 0.8, ("visual", "stats"): 0.6})
+    return make_study(folder, accuracies, **arguments)
+
+
+def results_of(study, folder):
+    return json.loads(aggregate(study, folder).read_text())
+
+
+def entry_of(study, layer_set, representation):
+    wanted = (layer_set, representation)
+    return next(cell for cell in study["cells"] if (cell["layer_set"], cell["representation"]) == wanted)
+
+
+def record_of(results, layer_set, representation):
+    wanted = (layer_set, representation)
+    return next(cell for cell in results["cells"] if (cell["layer_set"], cell["representation"]) == wanted)
+
+
+def raw(entry, kind, column):
+    """A column of a cell's files, read without the code under test."""
+    return [value for path in entry[kind] for value in pq.read_table(path)[column].to_pylist()]
+
+
+def test_every_table_is_there_twice_and_flagged(summarised):
+    _, out = summarised
+    for name in TABLES:
+        table = read_table(out / f"{name}.parquet")
+        with (out / f"{name}.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert len(rows) == table.num_rows > 0
+        assert list(rows[0]) == table.column_names
+        assert table["sanity"].to_pylist() == [False] * table.num_rows
+        assert read_metadata(out / f"{name}.parquet")["keys"] == {"prepare": "0123456789"}
+
+
+def test_no_cell_is_dropped(summarised):
+    study, out = summarised
+    results = json.loads((out / "results.json").read_text())
+    assert len(results["cells"]) == len(study["cells"]) == 8
+    failed, missing = record_of(results, "all", "simple_stats"), record_of(results, "visual", "frequency")
+    assert (failed["status"], failed["reason"]) == ("failed", "LorascopeError: features: NaN; run extract")
+    assert (missing["status"], missing["reason"]) == ("missing", "seeds-42-43.runs.parquet does not exist")
+    assert failed["test_accuracy_mean"] is None
+    drops = {drop["representation"]: drop for drop in results["drops"]}
+    assert drops["simple_stats"]["reason"] == "all failed"
+    assert drops["frequency"]["reason"] == "visual missing"
+    assert drops["frequency"]["drop"] is None
+
+
+def test_cells_are_mean_std_and_values_of_the_runs(summarised):
+    study, out = summarised
+    entry = entry_of(study, "all", "spectral")
+    record = record_of(json.loads((out / "results.json").read_text()), "all", "spectral")
+    for metric in METRICS:
+        values = raw(entry, "runs", metric)
+        assert record[f"{metric}_values"] == pytest.approx(values)
+        assert record[f"{metric}_mean"] == pytest.approx(np.mean(values))
+        assert record[f"{metric}_std"] == pytest.approx(np.std(values, ddof=1))
+    accuracies = raw(entry, "runs", "test_accuracy")
+    over_seeds = stats.t.interval(0.95, 2, loc=np.mean(accuracies), scale=stats.sem(accuracies))
+    assert record["test_accuracy_seeds_low"] == pytest.approx(over_seeds[0])
+    assert record["test_accuracy_adapters_low"] < np.mean(accuracies) < record["test_accuracy_adapters_high"]
+    assert record["seed_values"] == [42, 43, 44]
+    assert record["train_test_gap"] == pytest.approx(1 - np.mean(accuracies))
+
+
+def test_drops_are_paired_by_seed_and_adapter(summarised):
+    study, out = summarised
+    rows = {row["representation"]: row for row in read_table(out / "drops.parquet").to_pylist()}
+    before, after = (
+        np.array(raw(entry_of(study, name, "spectral"), "runs", "test_accuracy"))
+        for name in ("all", "visual")
+    )
+    row = rows["spectral"]
+    assert row["seeds_drop_values"] == pytest.approx(before - after)
+    assert row["drop"] == pytest.approx(np.mean(before - after))
+    assert row["relative_drop"] == pytest.approx(1 - after.mean() / before.mean())
+    assert row["drop_low"] < row["drop"] < row["drop_high"]
+    tested = sorted(row["p"] for row in rows.values() if row["p"] is not None)
+    assert len(tested) == 2
+    assert min(row["p_holm"] for row in rows.values() if row["p"] is not None) == pytest.approx(2 * tested[0])
+
+
+def test_mean_drop_weighs_the_finished_representations_alike(summarised):
+    _, out = summarised
+    drops = [row for row in read_table(out / "drops.parquet").to_pylist() if row["drop"] is not None]
+    (mean,) = read_table(out / "mean_drops.parquet").to_pylist()
+    assert mean["representations"] == ["spectral", "info_theoretic"]
+    assert mean["drop"] == pytest.approx(np.mean([row["drop"] for row in drops]))
+
+
+def test_curves_average_the_seeds_that_still_train(summarised):
+    study, out = summarised
+    rows = [
+        row
+        for row in read_table(out / "curves.parquet").to_pylist()
+        if (row["layer_set"], row["representation"]) == ("visual", "spectral")
+    ]
+    entry = entry_of(study, "visual", "spectral")
+    for name in CURVES:
+        curves = raw(entry, "details", f"curve_{name}")
+        assert [row["epoch"] for row in rows] == list(range(1, max(map(len, curves)) + 1))
+        for row in rows:
+            values = [curve[row["epoch"] - 1] for curve in curves if len(curve) >= row["epoch"]]
+            assert row["seeds"] == len(values)
+            assert row[f"{name}_mean"] == pytest.approx(np.mean(values))
+            expected = np.std(values, ddof=1) if len(values) > 1 else None
+            assert row[f"{name}_std"] == (None if expected is None else pytest.approx(expected))
+
+
+def test_confusions_average_the_seeds(summarised):
+    study, out = summarised
+    results = json.loads((out / "results.json").read_text())
+    record = record_of(results, "all", "frequency")
+    for part in ("validation", "test"):
+        matrices = np.array(raw(entry_of(study, "all", "frequency"), "details", f"confusion_{part}"))
+        expected = matrices.mean(axis=0).reshape(10, 10)
+        np.testing.assert_allclose(record["confusions"][part], expected)
+        table = read_table(out / "confusions.parquet").to_pylist()
+        mine = [row for row in table if (row["layer_set"], row["representation"]) == ("all", "frequency")]
+        shares = [row["share"] for row in mine if row["part"] == part]
+        np.testing.assert_allclose(shares, (expected / expected.sum(axis=1, keepdims=True)).ravel())
+
+
+def test_best_cell_is_chosen_on_validation(tmp_path):
+    study = small_study(tmp_path / "in", accuracies={("all", "stats"): 0.7, ("all", "spectral"): 0.5})
+    for path in entry_of(study, "all", "spectral")["runs"]:
+        runs = pq.read_table(path)
+        perfect = pa.array([1.0] * runs.num_rows)
+        index = runs.column_names.index("validation_accuracy")
+        write_table(path, runs.set_column(index, "validation_accuracy", perfect))
+    assert results_of(study, tmp_path / "out")["best"]["representation"] == "spectral"
+
+
+def test_a_cell_with_some_of_its_seeds_is_partial(tmp_path):
+    study = small_study(tmp_path / "in", seeds=3, block=1)
+    gone = entry_of(study, "visual", "stats")["runs"][1]
+    gone.unlink()
+    results = results_of(study, tmp_path / "out")
+    record = record_of(results, "visual", "stats")
+    assert record["status"] == "partial"
+    assert record["reason"] == "2 of 3 seed blocks: seeds-43-43.runs.parquet does not exist"
+    assert record["seed_values"] == [42, 44]
+    (drop,) = results["drops"]
+    assert (drop["status"], drop["seeds"]) == ("partial", 2)
+
+
+def test_one_seed_has_no_spread_but_a_test_set_interval(tmp_path):
+    results = results_of(small_study(tmp_path / "in", seeds=1), tmp_path / "out")
+    record = record_of(results, "all", "stats")
+    assert record["test_accuracy_std"] is record["test_accuracy_seeds_low"] is None
+    assert record["test_accuracy_adapters_low"] < record["test_accuracy_mean"]
+    assert results["drops"][0]["seeds_drop_std"] is None
+
+
+def test_sanity_is_flagged_everywhere(tmp_path):
+    study = small_study(tmp_path / "in", adapters=6, sanity=True)
+    results = results_of(study, tmp_path / "out")
+    assert results["sanity"] is True
+    assert results["test_adapters"] == 6
+    for name in TABLES:
+        assert set(read_table(tmp_path / "out" / f"{name}.parquet")["sanity"].to_pylist()) == {True}
+        assert read_metadata(tmp_path / "out" / f"{name}.parquet")["sanity"] is True
+
+
+def test_groups_are_the_units(tmp_path):
+    apart = results_of(small_study(tmp_path / "a"), tmp_path / "a-out")
+    grouped = results_of(small_study(tmp_path / "b", groups=4), tmp_path / "b-out")
+    assert (apart["unit"], apart["test_units"]) == ("adapter", apart["test_adapters"])
+    assert (grouped["unit"], grouped["test_units"]) == ("group", 4)
+    first, second = (record_of(results, "all", "stats") for results in (apart, grouped))
+    assert first["test_accuracy_mean"] == second["test_accuracy_mean"]
+    widths = [
+        record["test_accuracy_adapters_high"] - record["test_accuracy_adapters_low"]
+        for record in (first, second)
+    ]
+    assert widths[1] > widths[0]
+
+
+def test_without_any_result_there_is_a_summary_all_the_same(tmp_path):
+    absent = {("all", "stats"): "", ("visual", "stats"): "MemoryError\n"}
+    results = results_of(small_study(tmp_path / "in", absent=absent), tmp_path / "out")
+    assert results["best"] is None
+    assert [cell["status"] for cell in results["cells"]] == ["missing", "failed"]
+    assert (results["runs"], results["mean_drops"]) == ([], [])
+
+
+def test_a_word_about_errors_is_no_failure(tmp_path):
+    absent = {("all", "stats"): "epoch 3: validation error 0.2\n"}
+    results = results_of(small_study(tmp_path / "in", absent=absent), tmp_path / "out")
+    assert record_of(results, "all", "stats")["status"] == "missing"
+
+
+def test_a_diverged_loss_is_null_in_json(tmp_path):
+    study = small_study(tmp_path / "in")
+    path = entry_of(study, "all", "stats")["runs"][0]
+    runs = pq.read_table(path)
+    infinite = pa.array([float("inf")] * runs.num_rows)
+    write_table(path, runs.set_column(runs.column_names.index("train_loss"), "train_loss", infinite))
+    text = aggregate(study, tmp_path / "out").read_text()
+    assert "Infinity" not in text
+    assert record_of(json.loads(text), "all", "stats")["train_loss_mean"] is None
+
+
+def test_same_files_same_bytes(summarised, tmp_path):
+    study, out = summarised
+    aggregate(study, tmp_path)
+    for path in sorted(out.iterdir()):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_seed_in_two_blocks_is_refused(tmp_path):
+    study = small_study(tmp_path / "in", seeds=2, block=1)
+    entry = entry_of(study, "all", "stats")
+    for kind in ("runs", "details"):
+        shutil.copy(entry[kind][0], entry[kind][1])
+    with pytest.raises(LorascopeError, match="a seed stands in two blocks"):
+        aggregate(study, tmp_path / "out")
+
+
+def test_details_of_other_runs_are_refused(tmp_path):
+    study = small_study(tmp_path / "in", seeds=1, adapters=300)
+    better, worse = (entry_of(study, name, "stats") for name in ("all", "visual"))
+    shutil.copy(worse["details"][0], better["details"][0])
+    with pytest.raises(LorascopeError, match="contradicts the test accuracy"):
+        aggregate(study, tmp_path / "out")
+
+
+def test_details_of_another_data_set_are_refused(tmp_path):
+    study, other = small_study(tmp_path / "in"), small_study(tmp_path / "other", adapters=90)
+    study["cells"] = other["cells"]
+    with pytest.raises(LorascopeError, match="does not fit the data set's adapters"):
+        aggregate(study, tmp_path / "out")
+
+
+def test_a_manifest_with_other_classes_is_refused(tmp_path):
+    study, other = small_study(tmp_path / "in"), small_study(tmp_path / "other", classes=4)
+    study["manifest"] = other["manifest"]
+    with pytest.raises(LorascopeError, match="classes are not those of the manifest"):
+        aggregate(study, tmp_path / "out")

@@ -1,0 +1,140 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from lorascope.stats import intervals
+from lorascope.stats.paired import holm, paired_drop, sign_flip_p
+
+
+def drawn_pair(rng, adapters, lost, gained, seeds=1):
+    """Right answers of two cells that differ for a share ``lost`` one way and ``gained`` the other way."""
+    draw = rng.random(adapters)
+    both = rng.random(adapters) < 0.4
+    reference = np.where(draw < lost, 1, np.where(draw < lost + gained, 0, both))
+    other = np.where(draw < lost, 0, np.where(draw < lost + gained, 1, both))
+    return reference * seeds, other * seeds
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+@settings(deadline=None, max_examples=100)
+def test_sign_flip_is_the_share_of_all_flips(differences):
+    flips = np.array(list(itertools.product((-1, 1), repeat=len(differences))))
+    sums = np.abs(flips @ np.abs(differences))
+    expected = np.mean(sums >= abs(sum(differences)))
+    assert sign_flip_p(np.array(differences)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_sign_flip_agrees_with_scipys_resampling():
+    differences = np.random.default_rng(0).integers(-3, 5, 80)
+    drawn = stats.permutation_test(
+        (differences,),
+        lambda x, axis: x.sum(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=20000,
+        rng=np.random.default_rng(1),
+    )
+    assert sign_flip_p(differences) == pytest.approx(drawn.pvalue, abs=0.01)
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+@settings(deadline=None, max_examples=50)
+def test_with_one_seed_it_is_the_exact_mcnemar_test(lost, gained):
+    differences = np.r_[np.ones(lost, int), -np.ones(gained, int), np.zeros(20, int)]
+    expected = stats.binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
+    assert sign_flip_p(differences) == pytest.approx(expected, rel=1e-9, abs=1e-14)
+
+
+def test_sign_flip_copes_with_the_largest_data_sets():
+    differences = np.random.default_rng(0).integers(-10, 11, 20_000)
+    normal = 2 * stats.norm.sf(abs(differences.sum()) / np.sqrt((differences**2).sum()))
+    assert sign_flip_p(differences) == pytest.approx(normal, abs=1e-3)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_holm_is_the_closed_test_of_bonferronis(p_values):
+    """A hypothesis is rejected when Bonferroni's test rejects every set of hypotheses that holds it."""
+    indices = range(len(p_values))
+    subsets = [s for size in range(1, len(p_values) + 1) for s in itertools.combinations(indices, size)]
+    bonferroni = {subset: min(1.0, len(subset) * min(p_values[i] for i in subset)) for subset in subsets}
+    expected = [max(p for subset, p in bonferroni.items() if index in subset) for index in indices]
+    assert holm(p_values) == pytest.approx(expected)
+
+
+def test_holm_of_nothing():
+    assert holm([]) == []
+
+
+def test_drop_counts_every_seed_and_adapter_once():
+    rng = np.random.default_rng(0)
+    before, after = rng.random((2, 3, 120)) < np.array([0.6, 0.4])[:, None, None]
+    drop = paired_drop(before.sum(axis=0), after.sum(axis=0), 3, np.arange(120))
+    assert drop.reference_accuracy == pytest.approx(before.mean())
+    assert drop.accuracy == pytest.approx(after.mean())
+    assert drop.absolute == pytest.approx(before.mean() - after.mean())
+    assert drop.relative == pytest.approx(1 - after.mean() / before.mean())
+    assert drop.absolute_interval.low < drop.absolute < drop.absolute_interval.high
+    assert drop.relative_interval.low < drop.relative < drop.relative_interval.high
+
+
+def test_drop_interval_is_that_of_the_mean_difference():
+    reference, other = drawn_pair(np.random.default_rng(1), 400, 0.2, 0.1)
+    drop = paired_drop(reference, other, 1, np.arange(400))
+    difference = reference - other
+    theory = stats.t.interval(0.95, 399, loc=difference.mean(), scale=stats.sem(difference))
+    assert drop.absolute_interval[:2] == pytest.approx(theory, abs=4e-3)
+
+
+def test_swapping_the_sides_turns_the_drop_around():
+    reference, other = drawn_pair(np.random.default_rng(2), 150, 0.25, 0.1)
+    forth, back = (paired_drop(*pair, 1, np.arange(150)) for pair in ((reference, other), (other, reference)))
+    assert back.absolute == pytest.approx(-forth.absolute)
+    assert back.p == pytest.approx(forth.p)
+    low, high, _ = forth.absolute_interval
+    assert back.absolute_interval[:2] == pytest.approx((-high, -low), abs=5e-3)
+
+
+def test_equal_answers_are_no_drop_but_no_certainty_either():
+    hits = np.r_[np.ones(20, int), np.zeros(20, int)]
+    drop = paired_drop(hits, hits, 1, np.arange(40))
+    assert (drop.absolute, drop.p) == (0.0, 1.0)
+    assert drop.absolute_interval.low < -0.02 < 0.02 < drop.absolute_interval.high
+    assert drop.relative_interval.low < -0.02
+
+
+def test_relative_drop_of_nothing_is_undefined():
+    drop = paired_drop(np.zeros(30, int), np.ones(30, int), 1, np.arange(30))
+    assert drop.relative is None
+    assert drop.relative_interval[:2] == (None, None)
+    assert drop.absolute == -1.0
+
+
+def test_units_make_the_test_more_careful():
+    reference, other = (np.repeat(hits, 10) for hits in drawn_pair(np.random.default_rng(3), 30, 0.4, 0.1))
+    apart = paired_drop(reference, other, 1, np.arange(300))
+    together = paired_drop(reference, other, 1, np.repeat(np.arange(30), 10))
+    assert together.absolute == pytest.approx(apart.absolute)
+    assert together.p > apart.p
+    width = [drop.absolute_interval.high - drop.absolute_interval.low for drop in (together, apart)]
+    assert width[0] > 2 * width[1]
+
+
+@pytest.mark.parametrize(
+    ("adapters", "lost", "gained"), [(200, 0.2, 0.05), (60, 0.1, 0.1), (20, 0.1, 0.1), (100, 0.01, 0.01)]
+)
+def test_coverage_and_false_alarms(adapters, lost, gained, monkeypatch):
+    monkeypatch.setattr(intervals, "RESAMPLES", 999)
+    rng = np.random.default_rng(4)
+    pairs = [drawn_pair(rng, adapters, lost, gained) for _ in range(150)]
+    drops = [paired_drop(*pair, 1, np.arange(adapters)) for pair in pairs]
+    inside = [drop.absolute_interval.low <= lost - gained <= drop.absolute_interval.high for drop in drops]
+    assert np.mean(inside) >= 0.9
+    relative = (lost - gained) / (lost + (1 - lost - gained) * 0.4)
+    inside = [drop.relative_interval.low <= relative <= drop.relative_interval.high for drop in drops]
+    assert np.mean(inside) >= 0.9
+    if lost == gained:
+        assert np.mean([drop.p < 0.05 for drop in drops]) <= 0.1

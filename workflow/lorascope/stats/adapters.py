@@ -1,0 +1,85 @@
+"""The adapters of a study's data set as statistics see them: who is tested, on what truth."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lorascope.errors import LorascopeError
+from lorascope.files import read_table
+
+# At most ten adapters: the three parts are the same whole set (the sanity rule), stored as this one part.
+WHOLE_SET = "all"
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """Truth of each part and the independent units of the test part.
+
+    Attributes:
+        classes: class names, sorted; a class's position is its code.
+        truth: part name → (adapters,) int64 class codes, in the order of the stored probabilities.
+        test_units: (test adapters,) int64; adapters of one unit belong together and are resampled together.
+        unit: what a unit is, "adapter" or "group".
+        sanity: the three parts are the same adapters.
+    """
+
+    classes: tuple[str, ...]
+    truth: dict[str, np.ndarray]
+    test_units: np.ndarray
+    unit: str
+    sanity: bool
+
+    @property
+    def unit_sizes(self) -> np.ndarray:
+        """(units,) test adapters in each unit."""
+        return np.bincount(self.test_units)
+
+    @property
+    def chance(self) -> float:
+        """Test accuracy of always naming the most frequent class of the training part."""
+        commonest = np.bincount(self.truth["train"], minlength=len(self.classes)).argmax()
+        return float(np.mean(self.truth["test"] == commonest))
+
+
+def read_adapters(path: str | Path, manifest: dict) -> Adapters:
+    """Read the label and split table of a data set.
+
+    Raises:
+        LorascopeError: the table is unreadable, a part is empty, or its classes are not the manifest's.
+    """
+    table = read_table(path)
+    if absent := {"label", "split"} - set(table.column_names):
+        raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}; run prepare again")
+    labels = table["label"].cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if list(classes) != list(manifest["classes"]):
+        raise LorascopeError(f"{path}: its classes are not those of the manifest; run prepare again")
+    split = table["split"]
+    sanity = bool(pc.any(pc.equal(split, WHOLE_SET)).as_py())
+    rows = {part: _rows(split, WHOLE_SET if sanity else part) for part in PARTS}
+    if empty := [part for part in PARTS if not rows[part].any()]:
+        raise LorascopeError(f"{path}: no adapter in the {empty[0]} part; run prepare again")
+    unit, units = _units(table)
+    return Adapters(
+        classes=tuple(classes.tolist()),
+        truth={part: codes[rows[part]] for part in PARTS},
+        test_units=np.unique(units[rows["test"]], return_inverse=True)[1],
+        unit=unit,
+        sanity=sanity,
+    )
+
+
+def _rows(split: pa.ChunkedArray, part: str) -> np.ndarray:
+    return pc.equal(split, part).to_numpy()
+
+
+def _units(table: pa.Table) -> tuple[str, np.ndarray]:
+    """Adapters of one group share images or a concept: they are one draw from the world, not several."""
+    if "group" not in table.column_names:
+        return "adapter", np.arange(table.num_rows)
+    groups = table["group"].cast(pa.string()).to_numpy(zero_copy_only=False)
+    return "group", np.unique(groups.astype(str), return_inverse=True)[1]

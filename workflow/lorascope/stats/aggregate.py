@@ -1,0 +1,150 @@
+"""From the result files of a study's cells to its summary: tables (parquet and CSV) and results.json."""
+
+import io
+import math
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from lorascope.files import read_json, write_bytes, write_json, write_table
+from lorascope.stats import drops, tables
+from lorascope.stats.adapters import Adapters, read_adapters
+from lorascope.stats.cells import CURVES, IDENTITY, TESTED_PARTS, Cell, read_cell
+from lorascope.stats.intervals import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, SPARSE_UNITS
+
+RESULTS_FILE = "results.json"
+# Rises when a reader of results.json would have to change.
+RESULTS_FORMAT = 1
+PACKAGES = ("lorascope", "numpy", "pyarrow", "scikit-learn", "scipy", "torch")
+
+METHODS = {
+    "seeds_interval": "Student's t over seeds: the luck of a training run, on these test adapters",
+    "adapters_interval": (
+        f"expanded percentile bootstrap (Hesterberg 2015; {RESAMPLES} resamples) of the seeds' mean over "
+        f"test units; Wilson (1927) where fewer than {SPARSE_UNITS} units are right, or wrong"
+    ),
+    "drop_interval": (
+        "the same bootstrap, paired: both layer sets are scored on the same resampled units; adjusted Wald "
+        f"(Agresti & Min 2005) where fewer than {SPARSE_UNITS} units differ"
+    ),
+    "drop_test": (
+        "exact two-sided sign-flip randomisation test over test units (Fisher 1935; null by convolution, "
+        "Pagano & Tritchler 1983); the exact McNemar test when there is one seed"
+    ),
+    "drop_correction": "Holm (1979) over the representations of one probe and layer set",
+    "best": "the cell with the highest mean validation accuracy; the test part decides nothing",
+    "chance": "test accuracy of always naming the most frequent class of the training part",
+}
+
+
+def aggregate(study: dict, out_dir: str | Path) -> Path:
+    """Write the summary of a study's cells on one data set.
+
+    Args:
+        study: ``dataset`` (name); ``cells``, each with layer_set, representation, probe, ``runs`` and
+            ``details`` (paths, one per block of seeds) and ``log``; ``adapters`` and ``manifest`` (paths);
+            ``settings``; ``keys``.
+        out_dir: folder of runs, cells, drops, mean_drops, curves and confusions (.parquet and .csv) and
+            results.json, which holds all of them.
+
+    Returns:
+        The path of results.json.
+
+    Raises:
+        LorascopeError: a result file is unreadable or does not belong to the data set. Absent files are no
+            error: their cell is reported as missing, or failed.
+    """
+    out_dir = Path(out_dir)
+    manifest = read_json(study["manifest"])
+    adapters = read_adapters(study["adapters"], manifest)
+    cells = [read_cell(study["dataset"], entry, adapters) for entry in study["cells"]]
+    summary = {
+        "runs": tables.runs_table(cells, adapters),
+        "cells": tables.cells_table(cells, adapters),
+        "drops": drops.drops_table(cells, adapters),
+        "mean_drops": drops.mean_drops_table(cells, adapters),
+        "curves": tables.curves_table(cells, adapters),
+        "confusions": tables.confusions_table(cells, adapters),
+    }
+    results = _head(study, manifest, adapters) | {
+        "reference": drops.reference_layer_set(cells),
+        "best": _best(summary["cells"]),
+        **_body(summary, cells, adapters),
+    }
+    stamp = {name: results[name] for name in ("settings", "keys", "versions", "sanity")}
+    for name, table in summary.items():
+        write_table(out_dir / f"{name}.parquet", table, stamp)
+        write_bytes(out_dir / f"{name}.csv", _csv(table))
+    write_json(out_dir / RESULTS_FILE, _plain(results))
+    return out_dir / RESULTS_FILE
+
+
+def _head(study: dict, manifest: dict, adapters: Adapters) -> dict:
+    return {
+        "format": RESULTS_FORMAT,
+        "dataset": study["dataset"],
+        "manifest": manifest,
+        "settings": study["settings"],
+        "keys": study["keys"],
+        "versions": _versions(),
+        "methods": {**METHODS, "confidence": CONFIDENCE, "resampling_seed": RESAMPLING_SEED},
+        "classes": list(adapters.classes),
+        "unit": adapters.unit,
+        "chance": adapters.chance,
+        **tables.test_counts(adapters),
+    }
+
+
+def _best(cells: pa.Table) -> dict[str, str] | None:
+    """Identity of the cell with the best validation accuracy; ties go to the smaller validation loss."""
+    rows = [row for row in cells.to_pylist() if row["validation_accuracy_mean"] is not None]
+    if not rows:
+        return None
+    best = min(rows, key=lambda row: (-row["validation_accuracy_mean"], row["validation_loss_mean"]))
+    return {name: best[name] for name in IDENTITY}
+
+
+def _body(summary: dict[str, pa.Table], cells: list[Cell], adapters: Adapters) -> dict:
+    """The tables as lists of records; curves and confusion matrices inside the record of their cell."""
+    records = summary["cells"].to_pylist()
+    for record, cell in zip(records, cells, strict=True):
+        record["seed_values"] = cell.seeds.tolist()
+        record["curves"] = _curves(tables.curves_table([cell], adapters))
+        record["confusions"] = {
+            part: cell.confusions[part].mean(axis=0).tolist() for part in TESTED_PARTS if cell.found
+        }
+    listed = {name: summary[name].to_pylist() for name in ("drops", "mean_drops", "runs")}
+    return {"cells": records, **listed}
+
+
+def _curves(table: pa.Table) -> dict[str, list]:
+    wanted = ["epoch", "seeds", *(f"{name}_{suffix}" for name in CURVES for suffix in ("mean", "std"))]
+    return table.select(wanted).to_pydict()
+
+
+def _csv(table: pa.Table) -> bytes:
+    """CSV has no lists: their values are written one after the other, separated by spaces."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_list(field.type):
+            words = table.column(index).cast(pa.list_(pa.string()))
+            table = table.set_column(index, field.name, pc.binary_join(words, " "))
+    buffer = io.BytesIO()
+    pa.csv.write_csv(table, buffer)
+    return buffer.getvalue()
+
+
+def _plain(value: object) -> object:
+    """Make a value JSON: what is not a number (a diverged loss) becomes null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}

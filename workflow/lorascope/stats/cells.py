@@ -1,0 +1,169 @@
+"""One cell of a study: its result files, or why there are none."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lorascope.errors import LorascopeError
+from lorascope.files import read_table
+from lorascope.stats.adapters import Adapters
+
+IDENTITY = ("dataset", "layer_set", "representation", "probe")
+DONE, PARTIAL, FAILED, MISSING = "done", "partial", "failed", "missing"
+
+# The metrics of one run that are averaged over seeds; shares are fractions.
+METRICS = (
+    *("train_accuracy", "validation_accuracy", "test_accuracy"),
+    *("validation_f1", "validation_precision", "validation_recall"),
+    *("test_f1", "test_precision", "test_recall"),
+    *("train_loss", "validation_loss", "test_loss"),
+    *("best_epoch", "epochs", "seconds"),
+)
+CURVES = ("train_loss", "validation_loss", "validation_accuracy")
+TESTED_PARTS = ("validation", "test")
+
+RUN_COLUMNS = [*IDENTITY, "seed", *METRICS, "features", "layers"]
+DETAIL_COLUMNS = [
+    "seed",
+    *(f"curve_{name}" for name in CURVES),
+    *(f"confusion_{part}" for part in TESTED_PARTS),
+    "test_probabilities",
+]
+# "SomeError: …", "error: …", a bare "MemoryError", or the kernel's "Killed".
+ERROR_LINE = re.compile(r"\w*(?:error|exception)\s*(?::|$)|\bkilled\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Identity, status and the results of the seeds that there are, sorted by seed.
+
+    Attributes:
+        reason: why the status is not "done"; empty when it is.
+        runs: one row a seed; None when nothing was found.
+        correct: (seeds, test adapters) bool; None when nothing was found.
+        curves: name → one float array per seed, one value per epoch.
+        confusions: part → (seeds, classes, classes) counts, rows are the truth.
+    """
+
+    dataset: str
+    layer_set: str
+    representation: str
+    probe: str
+    status: str
+    reason: str = ""
+    runs: pa.Table | None = None
+    correct: np.ndarray | None = None
+    curves: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    confusions: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in IDENTITY}
+
+    @property
+    def found(self) -> bool:
+        """Whether at least one seed has results."""
+        return self.runs is not None
+
+    @property
+    def seeds(self) -> np.ndarray:
+        return self.values("seed") if self.found else np.empty(0, dtype=np.int64)
+
+    def values(self, column: str) -> np.ndarray:
+        """Return a column of ``runs``, one value a seed."""
+        return self.runs[column].to_numpy()
+
+
+def read_cell(dataset: str, entry: dict, adapters: Adapters) -> Cell:
+    """Read a cell of the study; absent files give a status and a reason instead of results.
+
+    Args:
+        dataset: name of the data set.
+        entry: layer_set, representation, probe, and the paths ``runs``, ``details`` and ``log``.
+        adapters: the data set's adapters.
+
+    Raises:
+        LorascopeError: a file that exists is unreadable or does not belong to this data set.
+    """
+    identity = {"dataset": dataset, **{name: entry[name] for name in IDENTITY[1:]}}
+    blocks = list(zip(map(Path, entry["runs"]), map(Path, entry["details"]), strict=True))
+    found = [block for block in blocks if block[0].exists() and block[1].exists()]
+    status, reason = _status(blocks, found, Path(entry["log"]))
+    if not found:
+        return Cell(**identity, status=status, reason=reason)
+    runs = _by_seed([read_table(path, RUN_COLUMNS) for path, _ in found], found[0][0])
+    details = _by_seed([read_table(path, DETAIL_COLUMNS) for _, path in found], found[0][1])
+    if not runs["seed"].equals(details["seed"]):
+        raise LorascopeError(f"{found[0][1]}: its seeds are not those of the runs beside it; delete both")
+    return Cell(
+        **identity,
+        status=status,
+        reason=reason,
+        runs=runs,
+        correct=_correct(runs, details, adapters, found[0][1]),
+        curves={name: _lists(details[f"curve_{name}"]) for name in CURVES},
+        confusions={part: _confusions(details, part, adapters, found[0][1]) for part in TESTED_PARTS},
+    )
+
+
+def _status(blocks: list, found: list, log: Path) -> tuple[str, str]:
+    if len(found) == len(blocks):
+        return DONE, ""
+    absent = next(block for block in blocks if block not in found)
+    error = _last_error(log)
+    reason = error or f"{next(path for path in absent if not path.exists()).name} does not exist"
+    if found:
+        return PARTIAL, f"{len(found)} of {len(blocks)} seed blocks: {reason}"
+    return (FAILED, error) if error else (MISSING, reason)
+
+
+def _last_error(log: Path) -> str:
+    """Return the last line of a log that reports an error; empty when there is none."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if ERROR_LINE.search(line)), "")
+
+
+def _by_seed(blocks: list[pa.Table], path: Path) -> pa.Table:
+    table = pa.concat_tables(blocks).sort_by("seed").combine_chunks()
+    if pc.count_distinct(table["seed"]).as_py() != table.num_rows:
+        raise LorascopeError(f"{path.parent}: a seed stands in two blocks; delete the folder and run again")
+    return table
+
+
+def _flat(column: pa.ChunkedArray) -> np.ndarray:
+    return column.combine_chunks().flatten().to_numpy()
+
+
+def _lists(column: pa.ChunkedArray) -> list[np.ndarray]:
+    lengths = pc.list_value_length(column).to_numpy()
+    return np.split(_flat(column).astype(np.float64), np.cumsum(lengths)[:-1])
+
+
+def _correct(runs: pa.Table, details: pa.Table, adapters: Adapters, path: Path) -> np.ndarray:
+    truth, classes = adapters.truth["test"], len(adapters.classes)
+    shape = (runs.num_rows, len(truth), classes)
+    probabilities = _shaped(_flat(details["test_probabilities"]), shape, path)
+    correct = probabilities.argmax(axis=2) == truth
+    # Probabilities are rounded to float32, so that a near tie may fall the other way, but never two.
+    surplus = np.abs(correct.sum(axis=1) - runs["test_accuracy"].to_numpy() * len(truth))
+    if surplus.max() > 1.5:
+        raise LorascopeError(f"{path}: it contradicts the test accuracy of the runs; delete both")
+    return correct
+
+
+def _confusions(details: pa.Table, part: str, adapters: Adapters, path: Path) -> np.ndarray:
+    classes = len(adapters.classes)
+    return _shaped(_flat(details[f"confusion_{part}"]), (details.num_rows, classes, classes), path)
+
+
+def _shaped(values: np.ndarray, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    if values.size != np.prod(shape):
+        raise LorascopeError(f"{path}: does not fit the data set's adapters; delete it and run again")
+    return values.reshape(shape)
