@@ -1,0 +1,204 @@
+import base64
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from lorascope.errors import LorascopeError
+from lorascope.files import read_json, write_bytes
+from lorascope.report.figures import FORMATS
+from lorascope.report.page import render_page, write_report
+from lorascope.report.style import INK, SERIES
+from lorascope.report.summary import Summary
+from lorascope.stats.aggregate import aggregate
+from synthetic_study import default_accuracies, make_study
+
+FAILED = {("all", "stats"): "LorascopeError: <b>NaN</b> in 3 rows\n", ("visual", "frequency"): ""}
+VOID = {"meta", "link", "img", "br"}
+HEADS = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}
+
+
+class Page(HTMLParser):
+    """What a browser and a screen reader would find: elements in order, and whether tags are balanced."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.elements, self.open, self.text = [], [], path.read_text()
+        self.feed(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes), tuple(self.open)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes), tuple(self.open)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def all(self, tag):
+        return [attributes for name, attributes, _ in self.elements if name == tag]
+
+    @property
+    def first_screen(self):
+        return self.text[self.text.index("<header>") : self.text.index("</header>")]
+
+
+def report_of(folder, accuracies, picture=None, **arguments):
+    study = make_study(folder / "in", accuracies, **arguments)
+    aggregate(study, folder / "summary")
+    return Page(write_report(folder / "summary", folder / "report", picture))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("page")
+
+
+@pytest.fixture(scope="module")
+def page(home):
+    accuracies = default_accuracies(("stats", "spectral", "frequency"))
+    return report_of(home, accuracies, absent=FAILED, adapters=100, seeds=2)
+
+
+def test_page_is_well_formed(page):
+    assert page.open == []
+    ids = Counter(attributes["id"] for _, attributes, _ in page.elements if "id" in attributes)
+    assert [name for name, count in ids.items() if count > 1] == []
+    targets = {link["href"][1:] for link in page.all("a") if link["href"].startswith("#")}
+    assert targets <= set(ids)
+    referenced = set(re.findall(r'(?:url\(#|xlink:href="#)([^)"]+)', page.text))
+    assert referenced <= set(ids)
+
+
+def test_page_needs_no_network(page):
+    loaded = [
+        value
+        for tag, attributes, _ in page.elements
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href", "action")
+        and not value.startswith(("#", "data:", "figures/"))
+    ]
+    assert loaded == []
+    assert "@import" not in page.text
+    assert not re.search(r"url\((?!#)", page.text)
+
+
+def test_linked_figures_exist_in_every_format(home, page):
+    linked = {link["href"] for link in page.all("a") if link["href"].startswith("figures/")}
+    for name in ("accuracy", "drops", "learning", "losses", "confusion"):
+        for extension in FORMATS:
+            assert f"figures/{name}.{extension}" in linked
+            content = (home / "report" / "figures" / f"{name}.{extension}").read_bytes()
+            assert content.startswith(HEADS[extension])
+
+
+def test_first_screen_answers_and_hides_nothing(home, page):
+    results = read_json(home / "summary" / "results.json")
+    best = next(cell for cell in results["cells"] if cell["representation"] == "spectral")
+    assert f"{100 * best['test_accuracy_mean']:.1f} %" in page.first_screen
+    assert "Drop all → visual (spectral)" in page.first_screen
+    assert "4 of 6" in page.first_screen
+    assert "stats × all" in page.first_screen
+    assert "LorascopeError: &lt;b&gt;NaN&lt;/b&gt; in 3 rows" in page.first_screen
+    assert "seeds-42-43.runs.parquet does not exist" in page.first_screen
+    assert "Sanity" not in page.text
+
+
+def test_every_table_and_picture_has_words(page):
+    tables = page.text.count("<table")
+    assert tables == page.text.count("<caption>") > 5
+    assert all(header.get("scope") in ("row", "col") for header in page.all("th"))
+    assert all(drawing["role"] == "img" and len(drawing["aria-label"]) > 20 for drawing in page.all("svg"))
+    assert [level for level, _, _ in page.elements if level == "h1"] == ["h1"]
+
+
+def test_headings_skip_no_level(page):
+    levels = [int(tag[1]) for tag, _, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_charts_follow_the_theme(page):
+    inlined = "".join(re.findall(r"<svg.*?</svg>", page.text, re.DOTALL))
+    assert not re.search("|".join([INK, SERIES[0].colour, "#ffffff", "#000000"]), inlined)
+    for variable in set(re.findall(r"var\((--[\w-]+)", page.text)) - {"--share", "--edge"}:
+        assert page.text.count(f"{variable}:") >= 1
+
+
+def test_figures_of_a_paper_are_readable_without_the_page(home, page):
+    tree = ElementTree.parse(home / "report" / "figures" / "accuracy.svg")
+    words = {element.text for element in tree.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"spectral", "all", "visual", "chance", "95 % test-set interval"} <= words
+    assert {"✕ all: failed", "✕ visual: missing"} <= words
+
+
+def test_same_summary_same_bytes(home, page, tmp_path):
+    write_report(home / "summary", tmp_path)
+    written = sorted(path for path in (home / "report").rglob("*") if path.is_file())
+    assert len(written) == 1 + 5 * len(FORMATS)
+    for path in written:
+        assert (tmp_path / path.relative_to(home / "report")).read_bytes() == path.read_bytes(), path.name
+
+
+def test_sanity_warns_on_the_first_screen_and_on_every_figure(tmp_path):
+    page = report_of(
+        tmp_path,
+        {("all", "stats"): 0.9, ("visual", "stats"): 0.8},
+        adapters=6,
+        classes=3,
+        sanity=True,
+        seeds=1,
+    )
+    assert "Sanity check only" in page.first_screen
+    assert "one seed: its spread is unknown" in page.first_screen
+    for path in (tmp_path / "report" / "figures").glob("*.svg"):
+        assert "sanity check only" in path.read_text()
+
+
+def test_one_layer_set_has_no_drop(tmp_path):
+    page = report_of(tmp_path, {("visual", "stats"): 0.9}, adapters=60, classes=3, seeds=1)
+    assert "there is nothing to compare" in page.text
+    assert not (tmp_path / "report" / "figures" / "drops.svg").exists()
+
+
+def test_three_layer_sets_and_groups(tmp_path):
+    accuracies = {(name, "stats"): 0.5 for name in ("all", "visual", "text")}
+    page = report_of(tmp_path, accuracies, adapters=100, seeds=1, groups=5)
+    assert "in 5 groups" in page.first_screen
+    assert "all → text" in (tmp_path / "report" / "figures" / "drops.svg").read_text()
+
+
+def test_nothing_finished_is_still_a_page(tmp_path):
+    page = report_of(tmp_path, {("all", "stats"): 0.5}, absent={("all", "stats"): ""}, adapters=100)
+    assert "no cell has finished" in page.first_screen
+    assert "0 of 1" in page.first_screen
+    assert page.open == []
+
+
+def test_picture_is_part_of_the_page(tmp_path):
+    picture = tmp_path / "samples.png"
+    Image.new("RGB", (4, 3)).save(picture)
+    page = report_of(tmp_path, {("all", "stats"): 0.5}, picture, adapters=100, seeds=1)
+    (image,) = page.all("img")
+    assert base64.b64decode(image["src"].removeprefix("data:image/png;base64,")) == picture.read_bytes()
+    assert image["alt"]
+
+
+def test_names_cannot_break_the_page(home, page, tmp_path):
+    results = read_json(home / "summary" / "results.json")
+    results["classes"][0] = "<script>alert(1)</script>"
+    results["settings"]["name"] = "</pre><script>"
+    figures = {path.stem: path.read_text() for path in (home / "report" / "figures").glob("*.svg")}
+    write_bytes(tmp_path / "page.html", render_page(Summary(results), figures, None, "<script>").encode())
+    assert Page(tmp_path / "page.html").all("script") == []
+
+
+@pytest.mark.parametrize(("name", "words"), [("a.tiff", "not a picture"), ("a.png", "no such picture")])
+def test_bad_pictures_are_refused(home, page, tmp_path, name, words):
+    with pytest.raises(LorascopeError, match=words):
+        write_report(home / "summary", tmp_path, tmp_path / name)

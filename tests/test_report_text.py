@@ -1,0 +1,116 @@
+import pytest
+
+from lorascope.errors import LorascopeError
+from lorascope.files import read_json, write_json
+from lorascope.report import numbers
+from lorascope.report.summary import Summary, load_summary
+from lorascope.report.text import answer, drop_kind, verdict
+from lorascope.stats.aggregate import aggregate
+from synthetic_study import default_accuracies, make_study
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    home = tmp_path_factory.mktemp("study")
+    accuracies = default_accuracies(("spectral", "info_theoretic", "stats")) | {("all", "spectral"): 0.6}
+    study = make_study(home / "in", accuracies, absent={("visual", "stats"): "ValueError: no\n"})
+    aggregate(study, home / "out")
+    return home / "out"
+
+
+@pytest.fixture
+def summary(folder):
+    """A fresh copy whose numbers a test may change."""
+    return load_summary(folder)
+
+
+def with_drop(summary, **numbers):
+    summary.headline_drop.update(numbers)
+    return answer(summary)
+
+
+def test_verdict_names_best_cell_drop_cells_and_page(folder, summary):
+    lines = verdict(folder, "report/index.html").splitlines()
+    best, drop = summary.best, summary.headline_drop
+    assert (best["representation"], best["layer_set"]) == ("spectral", "all")
+    assert lines[1].startswith(
+        f"Best cell: spectral × all (mlp): {100 * best['test_accuracy_mean']:.1f} % of 60 "
+    )
+    assert lines[2].startswith(f"Drop all → visual (spectral): {100 * drop['drop']:.1f} points [")
+    assert lines[3] == "Cells: 5 of 6 done, 1 failed"
+    assert lines[4] == "  failed: stats × visual (mlp): ValueError: no"
+    assert lines[5] == "Page: report/index.html"
+
+
+def test_words_follow_the_interval(summary):
+    assert "a measurable 9.5 points are lost" in with_drop(summary, drop=0.095, drop_low=0.01, drop_high=0.2)
+    assert "there is no measurable drop" in with_drop(summary, drop=0.095, drop_low=-0.01, drop_high=0.2)
+    assert "there is no measurable drop" in with_drop(summary, drop=0.0, drop_low=0.0, drop_high=0.0)
+    assert "a measurable 3.0 points are gained" in with_drop(
+        summary, drop=-0.03, drop_low=-0.05, drop_high=-0.01
+    )
+
+
+def test_kind_of_a_drop_that_touches_zero_is_none():
+    assert drop_kind({"drop_low": 0.0, "drop_high": 0.3}) == "none"
+    assert drop_kind({"drop_low": -0.3, "drop_high": 0.0}) == "none"
+
+
+def test_chance_is_no_knowledge(summary):
+    summary.best.update(test_accuracy_adapters_low=0.08, chance=0.1)
+    assert answer(summary).startswith("No measurable knowledge")
+    assert "drop" not in answer(summary)
+
+
+def test_a_missing_side_is_unknown_not_zero(summary):
+    summary.headline_drop.update(drop=None, reason="visual failed")
+    assert answer(summary).endswith("what the visual layers alone would tell is not known yet.")
+
+
+def test_sanity_comes_first(folder, tmp_path):
+    write_json(tmp_path / "results.json", read_json(folder / "results.json") | {"sanity": True})
+    lines = verdict(tmp_path).splitlines()
+    assert lines[0].startswith("Sanity check only")
+    assert "the adapters it was trained on" in lines[1]
+    assert "unseen" not in lines[1]
+
+
+def test_nothing_finished():
+    cell = {"representation": "stats", "layer_set": "all", "probe": "mlp", "seeds": 0, "status": "missing"}
+    assert "no cell has finished" in answer(Summary({"best": None, "reference": "all", "cells": [cell]}))
+
+
+def test_one_layer_set_has_no_drop(tmp_path):
+    study = make_study(tmp_path / "in", {("all", "stats"): 0.8}, seeds=1, adapters=60, classes=3)
+    aggregate(study, tmp_path)
+    text = verdict(tmp_path)
+    assert "Drop" not in text
+    assert "one seed only" in text
+
+
+def test_results_of_another_version_are_refused(folder, tmp_path):
+    write_json(tmp_path / "results.json", read_json(folder / "results.json") | {"format": 0})
+    with pytest.raises(LorascopeError, match="run aggregate again"):
+        load_summary(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (numbers.percent(0.4137), "41.4 %"),
+        (numbers.percent(None), "–"),
+        (numbers.points(-0.031), "−3.1 points"),
+        (numbers.points(-0.0001), "0.0 points"),
+        (numbers.interval(-0.01, 0.25), "[−1.0, 25.0]"),
+        (numbers.interval(None, None), "–"),
+        (numbers.p_value(0.0321), "0.032"),
+        (numbers.p_value(1e-9), "< 0.001"),
+        (numbers.seconds(3.21), "3.2 s"),
+        (numbers.seconds(59.99), "60.0 s"),
+        (numbers.seconds(4000), "1 h 7 min"),
+        (numbers.plural(1, "cell"), "1 cell"),
+        (numbers.plural(1200, "cell"), "1,200 cells"),
+    ],
+)
+def test_numbers_are_written_for_people(written, expected):
+    assert written == expected

@@ -1,0 +1,1 @@
+"""From a summary to what people look at: the verdict in words, the figures, the web page."""

@@ -1,0 +1,45 @@
+"""How numbers are written for people. None is written as a dash."""
+
+NOTHING = "–"
+
+
+def percent(share: float | None) -> str:
+    """0.4137 → "41.4 %"."""
+    return NOTHING if share is None else f"{_signed(share)} %"
+
+
+def points(difference: float | None) -> str:
+    """0.095 → "9.5 points"."""
+    return NOTHING if difference is None else f"{_signed(difference)} points"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Two shares → "[34.4, 47.9]", in per cent."""
+    return NOTHING if low is None or high is None else f"[{_signed(low)}, {_signed(high)}]"
+
+
+def p_value(p: float | None) -> str:
+    """0.0321 → "0.032"; what is too small to matter is "< 0.001"."""
+    if p is None:
+        return NOTHING
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def seconds(value: float | None) -> str:
+    """4000 → "1 h 7 min"."""
+    if value is None:
+        return NOTHING
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes = round(value / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def plural(count: int, noun: str) -> str:
+    """2, "cell" → "2 cells"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _signed(share: float) -> str:
+    # Adding zero turns the -0.0 that rounding leaves into 0.0.
+    return f"{round(100 * share, 1) + 0.0:.1f}".replace("-", "−")

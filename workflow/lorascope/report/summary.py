@@ -1,0 +1,114 @@
+"""What the report reads: results.json of a summary folder, with the look-ups that every part of it needs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorascope.errors import LorascopeError
+from lorascope.files import read_json
+from lorascope.stats.aggregate import RESULTS_FILE, RESULTS_FORMAT
+from lorascope.stats.cells import DONE, IDENTITY
+
+# Of several layer sets this is the one whose drop the study asks for.
+QUESTION = "visual"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A study's results on one data set; records are those of results.json."""
+
+    results: dict
+
+    @property
+    def cells(self) -> list[dict]:
+        return self.results["cells"]
+
+    @property
+    def found(self) -> list[dict]:
+        """Cells with at least one run."""
+        return [cell for cell in self.cells if cell["seeds"]]
+
+    @property
+    def unfinished(self) -> list[dict]:
+        """Cells that are not done: failed, missing or partial."""
+        return [cell for cell in self.cells if cell["status"] != DONE]
+
+    @property
+    def layer_sets(self) -> list[str]:
+        return _unique(cell["layer_set"] for cell in self.cells)
+
+    @property
+    def probes(self) -> list[str]:
+        return _unique(cell["probe"] for cell in self.cells)
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """(representation, probe), the most accurate on the reference layer set first."""
+        pairs = _unique((cell["representation"], cell["probe"]) for cell in self.cells)
+        return sorted(pairs, key=self._rank)
+
+    @property
+    def best(self) -> dict | None:
+        """The cell that validation chose; None when no run is there."""
+        identity = self.results["best"]
+        return identity and next(cell for cell in self.cells if _same(cell, identity))
+
+    @property
+    def question(self) -> str | None:
+        """The layer set whose drop is the headline; None in a study of one layer set."""
+        others = [name for name in self.layer_sets if name != self.results["reference"]]
+        return QUESTION if QUESTION in others else next(iter(others), None)
+
+    @property
+    def headline_drop(self) -> dict | None:
+        """The drop of the best cell's representation and probe from the reference to ``question``."""
+        if self.best is None or self.question is None:
+            return None
+        return self.drop((self.best["representation"], self.best["probe"]), self.question)
+
+    def cell(self, row: tuple[str, str], layer_set: str) -> dict | None:
+        """The cell of a (representation, probe) on a layer set; None when the study has none."""
+        wanted = {"representation": row[0], "probe": row[1], "layer_set": layer_set}
+        return next((cell for cell in self.cells if _same(cell, wanted)), None)
+
+    def drop(self, row: tuple[str, str], layer_set: str) -> dict | None:
+        """The drop of a (representation, probe) from the reference to a layer set."""
+        wanted = {"representation": row[0], "probe": row[1], "layer_set": layer_set}
+        return next((drop for drop in self.results["drops"] if _same(drop, wanted)), None)
+
+    def label(self, row: tuple[str, str]) -> str:
+        """Name a row; the probe is named only where there are several."""
+        return row[0] if len(self.probes) == 1 else f"{row[0]} · {row[1]}"
+
+    def _rank(self, row: tuple[str, str]) -> float:
+        accuracies = [
+            cell["test_accuracy_mean"]
+            for name in (self.results["reference"], *self.layer_sets)
+            if (cell := self.cell(row, name)) and cell["seeds"]
+        ]
+        return -accuracies[0] if accuracies else 1.0
+
+
+def load_summary(summary_dir: str | Path) -> Summary:
+    """Read the summary that ``lorascope.stats.aggregate`` wrote.
+
+    Raises:
+        LorascopeError: results.json is missing or of another version.
+    """
+    path = Path(summary_dir) / RESULTS_FILE
+    results = read_json(path)
+    if results.get("format") != RESULTS_FORMAT:
+        raise LorascopeError(f"{path}: written by another version of lorascope; run aggregate again")
+    return Summary(results)
+
+
+def identity(cell: dict) -> dict[str, str]:
+    """The part of a record that names its cell."""
+    return {name: cell[name] for name in IDENTITY}
+
+
+def _same(record: dict, wanted: dict) -> bool:
+    return all(record[name] == value for name, value in wanted.items())
+
+
+def _unique(values) -> list:
+    return list(dict.fromkeys(values))

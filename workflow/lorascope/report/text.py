@@ -1,0 +1,110 @@
+"""The verdict in words. Every word follows from a number in results.json; nothing is known beforehand."""
+
+from pathlib import Path
+
+from lorascope.report.numbers import interval, percent, plural, points
+from lorascope.report.summary import Summary, load_summary
+from lorascope.stats.cells import DONE, FAILED, MISSING, PARTIAL
+
+SANITY_WARNING = (
+    "Sanity check only: so few adapters that training and test use the same ones. "
+    "The scores say that the machinery runs, and nothing about adapters it has not seen."
+)
+
+
+def verdict(summary_dir: str | Path, page: str | Path | None = None) -> str:
+    """Return the lines that end a study: best cell, drop, what did not finish, where the page is.
+
+    Raises:
+        LorascopeError: the folder holds no readable results.json.
+    """
+    summary = load_summary(summary_dir)
+    lines = [SANITY_WARNING] if summary.results["sanity"] else []
+    lines += [answer(summary), best_line(summary), drop_line(summary), cells_line(summary)]
+    lines += [f"  {problem}" for problem in problems(summary)]
+    lines += [f"Page: {page}"] if page else []
+    return "\n".join(line for line in lines if line)
+
+
+def answer(summary: Summary) -> str:
+    """The study's answer in one sentence."""
+    best = summary.best
+    if best is None:
+        return "There is no answer yet: no cell has finished."
+    tested = "the adapters it was trained on" if summary.results["sanity"] else "unseen adapters"
+    if not above_chance(best):
+        return f"No measurable knowledge: the best cell names the class of {tested} no better than chance."
+    told = f"The weights tell the class of {percent(best['test_accuracy_mean'])} of {tested}"
+    return f"{told}{_answer_on_drop(summary)}."
+
+
+def _answer_on_drop(summary: Summary) -> str:
+    drop, layer_set = summary.headline_drop, summary.question
+    if layer_set is None:
+        return ""
+    if drop is None or drop["drop"] is None:
+        return f"; what the {layer_set} layers alone would tell is not known yet"
+    kind = drop_kind(drop)
+    if kind == "drop":
+        return f"; with the {layer_set} layers only, a measurable {points(drop['drop'])} are lost"
+    if kind == "gain":
+        return f"; with the {layer_set} layers only, a measurable {points(-drop['drop'])} are gained"
+    return f"; with the {layer_set} layers only, there is no measurable drop"
+
+
+def best_line(summary: Summary) -> str:
+    """The best cell with its accuracy, test-set interval, chance, and spread over seeds."""
+    best = summary.best
+    if best is None:
+        return ""
+    spread = best["test_accuracy_std"]
+    over_seeds = f"± {percent(spread)} over {best['seeds']} seeds" if spread is not None else "one seed only"
+    within = interval(best["test_accuracy_adapters_low"], best["test_accuracy_adapters_high"])
+    tested = f"{plural(best['test_adapters'], 'test adapter')} {within}, chance {percent(best['chance'])}"
+    return f"Best cell: {cell_name(best)}: {percent(best['test_accuracy_mean'])} of {tested}; {over_seeds}"
+
+
+def drop_line(summary: Summary) -> str:
+    """The drop of the best cell's representation, absolute and relative, and whether it is measurable."""
+    drop = summary.headline_drop
+    if drop is None:
+        return ""
+    arrow = f"Drop {drop['reference']} → {drop['layer_set']} ({drop['representation']})"
+    if drop["drop"] is None:
+        return f"{arrow}: unknown ({drop['reason']})"
+    relative = f"{percent(drop['relative_drop'])} relative"
+    within = interval(drop["relative_drop_low"], drop["relative_drop_high"])
+    words = {"drop": "a measurable drop", "gain": "a measurable gain", "none": "no measurable drop"}
+    return (
+        f"{arrow}: {points(drop['drop'])} {interval(drop['drop_low'], drop['drop_high'])}, "
+        f"{relative} {within}: {words[drop_kind(drop)]}"
+    )
+
+
+def cells_line(summary: Summary) -> str:
+    """How many cells there are of each status."""
+    statuses = [cell["status"] for cell in summary.cells]
+    others = [f"{statuses.count(name)} {name}" for name in (PARTIAL, FAILED, MISSING) if name in statuses]
+    return ", ".join([f"Cells: {statuses.count(DONE)} of {len(statuses)} done", *others])
+
+
+def problems(summary: Summary) -> list[str]:
+    """One line for every cell that is not done: which, and why."""
+    return [f"{cell['status']}: {cell_name(cell)}: {cell['reason']}" for cell in summary.unfinished]
+
+
+def cell_name(cell: dict) -> str:
+    """Name a cell: representation × layer set (probe)."""
+    return f"{cell['representation']} × {cell['layer_set']} ({cell['probe']})"
+
+
+def drop_kind(drop: dict) -> str:
+    """What the interval of a drop allows to say: "drop", "gain", or "none" where it holds zero."""
+    if drop["drop_low"] > 0:
+        return "drop"
+    return "gain" if drop["drop_high"] < 0 else "none"
+
+
+def above_chance(cell: dict) -> bool:
+    """Whether even the lower end of the test-set interval beats chance."""
+    return cell["test_accuracy_adapters_low"] > cell["chance"]
