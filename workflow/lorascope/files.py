@@ -59,14 +59,17 @@ def read_json(path: str | os.PathLike) -> dict:
     """Read a JSON object.
 
     Raises:
-        LorascopeError: the file is missing or not JSON.
+        LorascopeError: the file is missing or holds no JSON object.
     """
     try:
-        return json.loads(Path(path).read_text())
+        value = json.loads(Path(path).read_text())
     except FileNotFoundError:
         raise LorascopeError(f"{path}: no such file") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise LorascopeError(f"{path}: not a JSON file ({error}); delete it and run again") from None
+    if not isinstance(value, dict):
+        raise LorascopeError(f"{path}: not a JSON object; delete it and run again")
+    return value
 
 
 def with_metadata(schema: pa.Schema, metadata: dict) -> pa.Schema:
@@ -89,20 +92,36 @@ def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.
     Raises:
         LorascopeError: the file is missing, truncated, or lacks one of ``columns``.
     """
-    try:
+    if columns is not None and (absent := set(columns) - set(_read_schema(path).names)):
+        raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}")
+    with _one_line_errors(path):
         # Our files are no Hive partitions: a folder named a=b above them must not add a column.
-        table = pq.read_table(path, columns=columns, partitioning=None)
+        return pq.read_table(path, columns=columns, partitioning=None)
+
+
+def read_metadata(path: str | os.PathLike) -> dict:
+    """Return what :func:`write_table` stored as ``metadata``; empty when there is none.
+
+    Raises:
+        LorascopeError: the file is missing or truncated.
+    """
+    stored = (_read_schema(path).metadata or {}).get(METADATA_KEY)
+    return json.loads(stored) if stored else {}
+
+
+def _read_schema(path: str | os.PathLike) -> pa.Schema:
+    with _one_line_errors(path):
+        return pq.read_schema(path)
+
+
+@contextmanager
+def _one_line_errors(path: str | os.PathLike) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise LorascopeError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise LorascopeError(f"{path}: not a readable parquet file ({reason}); delete it and run again") from None
-    if columns is not None and (absent := set(columns) - set(table.column_names)):
-        raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}")
-    return table
-
-
-def read_metadata(path: str | os.PathLike) -> dict:
-    """Return what :func:`write_table` stored as ``metadata``; empty when there is none."""
-    stored = (pq.read_schema(path).metadata or {}).get(METADATA_KEY)
-    return json.loads(stored) if stored else {}
+        raise LorascopeError(
+            f"{path}: not a readable parquet file ({reason}); delete it and run again"
+        ) from None
