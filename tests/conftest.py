@@ -1,0 +1,36 @@
+"""What all tests share: no network, one thread, caches of their own, and what a refusal must look like."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("lorascope", deadline=None, print_blob=True)
+settings.load_profile("lorascope")
+
+
+def pytest_configure(config):
+    # Before any test module is imported: the libraries read these once, when they are loaded.
+    cache = tempfile.TemporaryDirectory(prefix="lorascope-tests-")
+    config.add_cleanup(cache.cleanup)
+    os.environ["HF_HOME"] = cache.name
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+        os.environ[name] = "1"
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture
+def refused():
+    """A context that expects a LorascopeError of one line in which the pattern is found."""
+    from lorascope.errors import LorascopeError
+
+    @contextmanager
+    def expect(pattern):
+        with pytest.raises(LorascopeError, match=pattern) as caught:
+            yield
+        assert "\n" not in str(caught.value)
+
+    return expect
