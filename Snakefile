@@ -27,3 +27,8 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/report.smk"
+
+
+# A failed cell must not hide the others: the page is made of what there is, and names what is not.
+onerror:
+    shell("lorascope salvage --config {CONFIG_JSON:q}")

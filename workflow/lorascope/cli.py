@@ -161,9 +161,7 @@ def _label(options: argparse.Namespace) -> None:
     manifest = label_adapters(options.data, settings["label"], settings["group"], split, options.out, origin)
     _log(f"{len(manifest['classes'])} classes, split {manifest['split']}")
     if manifest["duplicates"]:
-        _log(
-            f"{len(manifest['duplicates'])} set(s) of equal adapters, each kept in one part"
-        )
+        _log(f"{len(manifest['duplicates'])} set(s) of equal adapters, each kept in one part")
 
 
 # features
@@ -237,6 +235,8 @@ def _add_results(commands) -> None:
     report.add_argument("--summary", required=True, help="folder that `aggregate` wrote")
     report.add_argument("--picture", help="picture of the zoo's samples")
     report.add_argument("--out", required=True, help="folder to write into")
+    salvage = _command(commands, "salvage", _salvage, "report on a study of which a part failed")
+    salvage.add_argument("--config", type=_json, required=True, help="the study's settings as JSON")
 
 
 def _aggregate(options: argparse.Namespace) -> None:
@@ -257,6 +257,23 @@ def _report(options: argparse.Namespace) -> None:
 
     page = write_report(options.summary, options.out, options.picture)
     print(verdict(options.summary, page))
+
+
+def _salvage(options: argparse.Namespace) -> None:
+    from lorascope.report.page import write_report
+    from lorascope.report.text import verdict
+    from lorascope.stats.aggregate import aggregate
+    from lorascope.study.plan import Plan
+
+    plan = Plan(options.config)
+    for dataset in plan.config["dataset"]:
+        study = plan.aggregation(dataset)
+        if Path(study["manifest"]).exists():
+            results = Path(plan.folder(dataset))
+            aggregate(study, results / "summary")
+            picture = next((path for path in plan.picture(dataset) if Path(path).exists()), None)
+            page = write_report(results / "summary", results / "report", picture)
+            print(verdict(results / "summary", page))
 
 
 # progress

@@ -12,12 +12,15 @@ from lorascope.study.plan import Plan
 # `snakemake` may be called by its path, from a shell that has not activated its environment.
 shell.prefix(f"PATH=$PATH:{shlex.quote(str(Path(sys.executable).parent))}; ")
 
+# Here, and not in the input functions, because snakemake shows a traceback of what those raise.
 try:
     PLAN = Plan(load_config(config))
+    PLAN.check()
 except LorascopeError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = PLAN.config["results"]
+CONFIG_JSON = canonical_json(PLAN.config)
 
 
 wildcard_constraints:

@@ -78,6 +78,17 @@ class Plan:
         self.data_key = cache(self._data_key)
         self.layers = cache(lambda dataset: tuple(source_layers(self.settings(dataset))))
 
+    def check(self) -> None:
+        """Look at the data sets of the study, so that what is wrong with them is said before anything runs.
+
+        Raises:
+            LorascopeError: a data set is not there, or a layer set of the study matches none of its layers.
+        """
+        for dataset in self.config["dataset"]:
+            self.data_key(dataset)
+            for layer_set in self.config["layer_sets"]:
+                self.layer_set(dataset, layer_set)
+
     def settings(self, dataset: str) -> dict:
         """Return the config entry of a data set."""
         return self.config["datasets"][dataset]

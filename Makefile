@@ -1,0 +1,44 @@
+# `make` sets up and runs the default study to its page; `make test` sets up and tests.
+PYTHON ?= python3
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: study setup setup-dev test test-fast lint format bench clean-venv
+
+study: setup
+	$(BIN)/snakemake --cores $(CORES) $(ARGS)
+
+setup: $(VENV)/.run
+setup-dev: $(VENV)/.dev
+
+$(VENV)/.run: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+test: setup-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: setup-dev
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+format: setup-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+clean-venv:
+	rm -rf $(VENV)

@@ -1,0 +1,112 @@
+"""The DAG, built in-process: what runs for which target, and what a change of settings costs."""
+
+import shutil
+from collections import Counter
+
+import pytest
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
+from snakemake_interface_common.exceptions import WorkflowError
+
+from workflow import ROOT
+
+
+def planned(folder, *targets, **config) -> Counter:
+    """Return how many jobs of each rule a dry run would do."""
+    with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=1),
+            config_settings=ConfigSettings(config=config),
+            snakefile=ROOT / "Snakefile",
+            workdir=folder,
+        )
+        workflow.dag(DAGSettings(targets=set(targets))).execute_workflow(executor="dryrun")
+        dag = workflow._workflow.dag
+        return Counter(job.rule.name for job in dag.jobs if dag.needrun(job))
+
+
+def test_the_default_target_is_the_page_of_the_zoo(tmp_path):
+    assert planned(tmp_path) == {
+        "zoo_train": 10,
+        "zoo_picture": 1,
+        "prepare": 1,
+        "label": 1,
+        "extract": 16,
+        "train": 18,
+        "stamp": 1,
+        "aggregate": 1,
+        "page": 1,
+        "report": 1,
+    }
+
+
+def test_one_representation_needs_only_its_own_features(tmp_path):
+    expected = {"prepare": 1, "label": 1, "extract": 2, "train": 2, "spectral": 1}
+    assert planned(tmp_path, "spectral", dataset="sanity") == expected
+
+
+def test_ensemble_extracts_its_five_parts_and_nothing_of_its_own(tmp_path):
+    assert planned(tmp_path, "ensemble", dataset="sanity")["extract"] == 10
+
+
+def test_visual_alone_extracts_self_attention_alone(tmp_path):
+    assert planned(tmp_path, "stats", dataset="sanity", layer_sets=["visual"])["extract"] == 1
+
+
+@pytest.mark.parametrize(("grouping", "groups"), [("attention", 2), ("block", 6), ("layer", 20)])
+def test_groupings(tmp_path, grouping, groups):
+    assert planned(tmp_path, "stats", dataset="sanity", grouping=grouping)["extract"] == groups
+
+
+def test_seeds_are_cut_into_blocks(tmp_path):
+    assert planned(tmp_path, "stats", dataset="sanity", seeds=7, seeds_per_job=3)["train"] == 2 * 3
+
+
+def test_features_alone_train_nothing(tmp_path):
+    jobs = planned(tmp_path, "features", dataset="sanity")
+    assert jobs["extract"] == 16
+    assert "train" not in jobs
+
+
+def test_two_data_sets_share_nothing_but_rules(tmp_path):
+    jobs = planned(tmp_path, dataset=["sanity", "zoo"])
+    assert (jobs["prepare"], jobs["page"], jobs["train"]) == (2, 2, 36)
+
+
+def test_a_base_of_ones_own_is_trained_once(tmp_path):
+    zoo = {"source": "zoo", "adapters": 30, "base": "train", "base_steps": 3}
+    assert planned(tmp_path, dataset="mine", datasets={"mine": zoo})["zoo_base"] == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"sedes": 3}, "unknown key 'sedes'; did you mean 'seeds'"),
+        ({"mlp": {"learning_rate": "1e-3"}}, "mlp.learning_rate: '1e-3' is text, not a number"),
+        ({"representations": ["spectrl"]}, "unknown name 'spectrl'; did you mean 'spectral'"),
+        ({"dataset": "zooo"}, "unknown name 'zooo'; did you mean 'zoo'"),
+        ({"layer_sets": ["visuel"]}, "unknown name 'visuel'; did you mean 'visual'"),
+        ({"datasets": {"mine": {"source": "disk"}}}, "'path' is a required property"),
+    ],
+)
+def test_wrong_settings_are_refused_in_one_line(tmp_path, config, message):
+    with pytest.raises(WorkflowError) as refusal:
+        planned(tmp_path, **config)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value).strip()
+
+
+# Snakemake itself leaves its log file open when building the DAG fails.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_path_of_other_settings_is_refused(tmp_path):
+    stale = "results/sanity/features/stats/0123456789/attn1.parquet"
+    with pytest.raises(WorkflowError, match="belongs to other settings"):
+        planned(tmp_path, stale, dataset="sanity")
+
+
+def test_no_job_without_a_reason(tmp_path):
+    """The workflow must not write while it is parsed: two dry runs say the same and leave nothing."""
+    first = planned(tmp_path, dataset="sanity")
+    shutil.rmtree(tmp_path / ".snakemake", ignore_errors=True)
+    assert planned(tmp_path, dataset="sanity") == first
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,104 @@
+"""Resuming for real: nothing twice, nothing lost, and the same bytes whatever was killed when."""
+
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from workflow import TINY_ZOO, jobs, metric_bytes, run, run_and_kill, write_config
+
+pytestmark = pytest.mark.slow
+
+KILLS = 10
+FOLDERS = 2
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    write_config(folder, TINY_ZOO)
+    done = run(folder)
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    """Return a copy of the finished study, times and all."""
+    shutil.copytree(finished, tmp_path / "copy", copy_function=shutil.copy2)
+    return tmp_path / "copy"
+
+
+def test_a_second_run_does_nothing_and_says_so(finished):
+    again = run(finished)
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout
+    assert jobs(again.stdout) == {}
+
+
+def test_deleted_results_cost_their_cells_alone(copy):
+    expected = metric_bytes(copy)
+    results = sorted((copy / "results/tiny/probes").rglob("seeds-*.runs.parquet"))[:3]
+    for path in results:
+        path.unlink()
+    done = run(copy)
+    assert done.returncode == 0, done.stdout
+    counts = jobs(done.stdout)
+    assert counts["train"] == 3
+    assert not {"zoo_train", "prepare", "label", "extract"} & set(counts)
+    assert metric_bytes(copy) == expected
+
+
+def test_touching_every_file_reruns_nothing(copy):
+    files = [path for path in (copy / "results").rglob("*") if path.is_file()]
+    random.Random(0).shuffle(files)
+    for path in files:
+        path.touch()
+        time.sleep(0.002)
+    assert jobs(run(copy, "--dry-run").stdout) == {}
+
+
+def test_a_lost_snakemake_folder_changes_nothing(copy):
+    shutil.rmtree(copy / ".snakemake")
+    assert jobs(run(copy, "--dry-run").stdout) == {}
+
+
+def test_more_seeds_train_only_the_new_ones(copy):
+    before = {path: path.read_bytes() for path in (copy / "results").rglob("seeds/*.parquet")}
+    write_config(copy, {**TINY_ZOO, "seeds": 3})
+    done = run(copy)
+    assert done.returncode == 0, done.stdout
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert len(list((copy / "results").rglob("seeds/*.runs.parquet"))) == len(before) // 2 // 2 * 3
+
+
+@pytest.mark.parametrize("lose_snakemake", [False, True])
+def test_there_and_back_again_computes_nothing_but_the_final_tables(copy, lose_snakemake):
+    expected = (copy / "results/tiny/summary/cells.csv").read_bytes()
+    write_config(copy, {**TINY_ZOO, "representations": ["stats"]})
+    assert run(copy).returncode == 0
+    assert (copy / "results/tiny/summary/cells.csv").read_bytes() != expected
+    if lose_snakemake:
+        shutil.rmtree(copy / ".snakemake")
+    write_config(copy, TINY_ZOO)
+    done = run(copy)
+    assert done.returncode == 0, done.stdout
+    assert set(jobs(done.stdout)) <= {"stamp", "aggregate", "page", "report", "total"}
+    assert (copy / "results/tiny/summary/cells.csv").read_bytes() == expected
+
+
+@pytest.mark.parametrize("series", range(FOLDERS))
+def test_kill_9_at_random_moments_ends_in_the_same_bytes(finished, tmp_path, series):
+    write_config(tmp_path, TINY_ZOO)
+    moments = random.Random(series)
+    kills = 0
+    while kills < KILLS // FOLDERS:
+        if run_and_kill(tmp_path, moments.uniform(2, 12)):
+            kills += 1
+        else:
+            shutil.rmtree(tmp_path / "results")
+    done = run(tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert metric_bytes(tmp_path) == metric_bytes(finished)
