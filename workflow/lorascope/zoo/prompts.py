@@ -1,0 +1,26 @@
+"""Prompts and their embeddings: the zoo's stand-in for a frozen text encoder.
+
+Every word is a row of a Hadamard matrix: orthogonal to the others, dense, of unit root mean square, and exact
+without random numbers or a file. A prompt is "a photo of <subject>".
+"""
+
+import torch
+from scipy.linalg import hadamard
+from torch import Tensor
+
+SUBJECT = "sks"  # the token of every adapter's prompt; the base never meets it
+GENERIC = "something"  # the base's prompt for an image of any class
+PREFIX = ("a", "photo", "of")
+
+
+def embed_subjects(subjects: list[str], classes: tuple[str, ...], width: int) -> Tensor:
+    """Embed "a photo of <subject>" for each subject: float32 [n, 4, width].
+
+    A subject is :data:`SUBJECT`, :data:`GENERIC` or one of ``classes``; ``width`` is a power of two that is
+    at least ``len(classes) + 5``.
+    """
+    words = [*PREFIX, SUBJECT, GENERIC, *classes]
+    rows = torch.from_numpy(hadamard(width, dtype=float)[: len(words)]).float()
+    prefix = rows[: len(PREFIX)].expand(len(subjects), -1, -1)
+    last = rows[[words.index(subject) for subject in subjects]]
+    return torch.cat([prefix, last[:, None]], dim=1)
