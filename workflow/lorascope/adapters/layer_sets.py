@@ -36,7 +36,6 @@ def select_layers(layers: Sequence[str], patterns: str | Sequence[str], name: st
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
     chosen = [layer for layer in layers if any(fnmatchcase(layer, pattern) for pattern in patterns)]
     if not chosen:
-        raise LorascopeError(
-            f"{name}: no layer matches {' or '.join(map(repr, patterns))}; layers: {layers[0]}, …"
-        )
+        known = f"layers: {layers[0]}, …" if layers else "there are no layers"
+        raise LorascopeError(f"{name}: no layer matches {' or '.join(map(repr, patterns))}; {known}")
     return chosen
