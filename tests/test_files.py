@@ -23,7 +23,8 @@ def test_a_failed_write_keeps_the_old_content_and_leaves_no_temp_file(tmp_path):
 
     path = tmp_path / "result.json"
     files.write_json(path, {"old": 1})
-    pytest.raises(KeyboardInterrupt, write_half)
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
     assert files.read_json(path) == {"old": 1}
     assert list(tmp_path.iterdir()) == [path]
 
