@@ -1,5 +1,6 @@
 import base64
 import re
+import time
 from collections import Counter
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -196,6 +197,16 @@ def test_names_cannot_break_the_page(home, page, tmp_path):
     figures = {path.stem: path.read_text() for path in (home / "report" / "figures").glob("*.svg")}
     write_bytes(tmp_path / "page.html", render_page(Summary(results), figures, None, "<script>").encode())
     assert Page(tmp_path / "page.html").all("script") == []
+
+
+@pytest.mark.slow
+def test_a_full_study_takes_seconds(tmp_path):
+    study = make_study(tmp_path / "in", default_accuracies(), seeds=10, block=5, adapters=1000)
+    start = time.perf_counter()
+    aggregate(study, tmp_path / "summary")
+    page = write_report(tmp_path / "summary", tmp_path / "report")
+    assert time.perf_counter() - start < 30
+    assert page.stat().st_size < 5_000_000
 
 
 @pytest.mark.parametrize(("name", "words"), [("a.tiff", "not a picture"), ("a.png", "no such picture")])

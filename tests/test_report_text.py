@@ -71,7 +71,7 @@ def test_sanity_comes_first(folder, tmp_path):
     write_json(tmp_path / "results.json", read_json(folder / "results.json") | {"sanity": True})
     lines = verdict(tmp_path).splitlines()
     assert lines[0].startswith("Sanity check only")
-    assert "the adapters it was trained on" in lines[1]
+    assert "the adapters that the probe was trained on" in lines[1]
     assert "unseen" not in lines[1]
 
 

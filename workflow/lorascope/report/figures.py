@@ -24,6 +24,7 @@ NO_METADATA = {
     "png": {"Software": None},
 }
 PANEL_COLUMNS = 3
+SANITY_NOTE = "sanity check only: tested on the training adapters"
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def save_figures(summary: Summary, folder: str | Path) -> dict[str, str]:
         for drawing in drawings(summary):
             figure = drawing.draw(summary)
             if summary.results["sanity"]:
-                figure.suptitle("sanity check only: tested on the training adapters", fontsize=7, color=MUTED)
+                _mark_sanity(figure)
             # Laying out is the slow part: once, not once a format.
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
@@ -52,6 +53,14 @@ def save_figures(summary: Summary, folder: str | Path) -> dict[str, str]:
                 write_bytes(Path(folder) / f"{drawing.name}.{extension}", content)
             texts[drawing.name] = saved["svg"].decode()
     return texts
+
+
+def _mark_sanity(figure: Figure) -> None:
+    # A figure's title and a legend outside the axes would be laid out over each other.
+    if figure.legends:
+        figure.legends[0].set_title(SANITY_NOTE, prop={"size": 7, "style": "italic"})
+    else:
+        figure.suptitle(SANITY_NOTE, fontsize=7, style="italic")
 
 
 def _rendered(figure: Figure, extension: str) -> bytes:

@@ -77,6 +77,7 @@ def render_page(summary: Summary, figures: dict[str, str], picture: str | None, 
             drop_words=_drop_words(summary),
             done=sum(cell["status"] == DONE for cell in summary.cells),
             seconds=sum(run["seconds"] for run in summary.results["runs"]),
+            source=_source_words(summary.results["manifest"]["source"]),
             settings=json.dumps(summary.results["settings"], indent=2, ensure_ascii=False),
         )
     )
@@ -88,6 +89,12 @@ def _drop_words(summary: Summary) -> str:
         return "unknown"
     words = {"drop": "measurable: the interval excludes 0", "gain": "a gain: the interval lies below 0"}
     return words.get(text.drop_kind(drop), "not measurable: the interval holds 0")
+
+
+def _source_words(source: str | dict) -> str:
+    if isinstance(source, str):
+        return source
+    return ", ".join(f"{name} {value}" for name, value in source.items())
 
 
 def _environment() -> jinja2.Environment:

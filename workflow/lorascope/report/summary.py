@@ -6,7 +6,7 @@ from pathlib import Path
 from lorascope.errors import LorascopeError
 from lorascope.files import read_json
 from lorascope.stats.aggregate import RESULTS_FILE, RESULTS_FORMAT
-from lorascope.stats.cells import DONE, IDENTITY
+from lorascope.stats.cells import DONE
 
 # Of several layer sets this is the one whose drop the study asks for.
 QUESTION = "visual"
@@ -99,11 +99,6 @@ def load_summary(summary_dir: str | Path) -> Summary:
     if results.get("format") != RESULTS_FORMAT:
         raise LorascopeError(f"{path}: written by another version of lorascope; run aggregate again")
     return Summary(results)
-
-
-def identity(cell: dict) -> dict[str, str]:
-    """The part of a record that names its cell."""
-    return {name: cell[name] for name in IDENTITY}
 
 
 def _same(record: dict, wanted: dict) -> bool:

@@ -31,7 +31,7 @@ def answer(summary: Summary) -> str:
     best = summary.best
     if best is None:
         return "There is no answer yet: no cell has finished."
-    tested = "the adapters it was trained on" if summary.results["sanity"] else "unseen adapters"
+    tested = "the adapters that the probe was trained on" if summary.results["sanity"] else "unseen adapters"
     if not above_chance(best):
         return f"No measurable knowledge: the best cell names the class of {tested} no better than chance."
     told = f"The weights tell the class of {percent(best['test_accuracy_mean'])} of {tested}"
