@@ -27,12 +27,11 @@ def _is_list(type_: pa.DataType) -> bool:
     return pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
 
 
-def _unnest(lists: pa.Array, where: str) -> tuple[pa.Array, int]:
+def _unnest(lists: pa.Array, where: str, per_adapter: int = 1) -> tuple[pa.Array, int]:
     """Return the concatenated items of equally long lists, and that length."""
     if lists.null_count:
-        raise LorascopeError(
-            f"{where}: row {_first(lists.is_null())} is empty; remove the adapter or fill it in"
-        )
+        row = int(np.argmax(lists.is_null().to_numpy(zero_copy_only=False))) // per_adapter
+        raise LorascopeError(f"{where}: row {row} is empty; remove the adapter or fill it in")
     if pa.types.is_fixed_size_list(lists.type):
         return lists.flatten(), lists.type.list_size
     offsets = lists.offsets.to_numpy()
@@ -42,29 +41,27 @@ def _unnest(lists: pa.Array, where: str) -> tuple[pa.Array, int]:
     if (lengths != lengths[0]).any():
         odd = int(np.argmax(lengths != lengths[0]))
         raise LorascopeError(
-            f"{where}: mixed shapes: row {odd} has length {lengths[odd]}, row 0 has {lengths[0]}; "
-            "a data set needs one shape a matrix"
+            f"{where}: mixed shapes: row {odd // per_adapter} has length {lengths[odd]}, "
+            f"row 0 has {lengths[0]}; a data set needs one shape a matrix"
         )
     return lists.values.slice(offsets[0], offsets[-1] - offsets[0]), int(lengths[0])
-
-
-def _first(mask: pa.Array) -> int:
-    return int(np.argmax(mask.to_numpy(zero_copy_only=False)))
 
 
 def as_float32(column: pa.Array, where: str) -> np.ndarray:
     """Return a column of matrices as one array, shape [adapters, rows, cols], float32.
 
-    Zero-copy for float32 values; float16 and float64 are converted. ``where`` names the column in messages.
+    Zero-copy for float32 values; float16 and float64 are converted (what float32 cannot hold becomes
+    infinite). ``where`` names the column in messages.
 
     Raises:
         LorascopeError: empty rows, matrices of different shapes, or values that are not floating-point.
     """
     rows_of_adapters, n_rows = _unnest(_storage(column), where)
-    values, n_cols = _unnest(_storage(rows_of_adapters), where)
+    values, n_cols = _unnest(_storage(rows_of_adapters), where, max(n_rows, 1))
     if not pa.types.is_floating(values.type):
         raise LorascopeError(f"{where}: values are {values.type}, not floating-point")
     if values.null_count:
-        raise LorascopeError(f"{where}: has empty entries; write NaN-free numbers")
+        raise LorascopeError(f"{where}: has empty entries; fill them in or remove the adapters")
     flat = values.to_numpy(zero_copy_only=True)
-    return flat.astype(np.float32, copy=False).reshape(len(column), n_rows, n_cols)
+    with np.errstate(over="ignore"):
+        return flat.astype(np.float32, copy=False).reshape(len(column), n_rows, n_cols)
