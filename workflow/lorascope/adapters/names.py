@@ -1,6 +1,7 @@
 """Names of matrices: from the spellings in the wild to one canonical layer path and a side."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lorascope.errors import LorascopeError
@@ -77,6 +78,24 @@ def projection_of(layer: str) -> str:
     return layer[match.end() :] if match else layer.rsplit(".", 1)[-1]
 
 
+def check_layers(layers: Mapping[str, str], where: str) -> None:
+    """Check that there are layers and that each belongs to an attention.
+
+    Args:
+        layers: column → layer.
+        where: names the data set in messages.
+
+    Raises:
+        LorascopeError: no layer at all, or layers that are neither attn1 nor attn2.
+    """
+    if not layers:
+        raise LorascopeError(
+            f"{where}: no column names a LoRA matrix; expected e.g. '….attn1.to_q.lora.down.weight'"
+        )
+    if strangers := [column for column, layer in layers.items() if attention_of(layer) is None]:
+        raise LorascopeError(f"{where}: neither attn1 nor attn2: {_some(strangers)}; remove these columns")
+
+
 def check_matrices(matrices: list[MatrixInfo], where: str) -> None:
     """Check that the matrices make up whole attention layers.
 
@@ -84,13 +103,7 @@ def check_matrices(matrices: list[MatrixInfo], where: str) -> None:
         LorascopeError: no matrix at all, a layer that is neither attn1 nor attn2, a layer without
             its second factor, or two factors whose ranks differ.
     """
-    if not matrices:
-        raise LorascopeError(
-            f"{where}: no column names a LoRA matrix; expected e.g. '….attn1.to_q.lora.down.weight'"
-        )
-    strangers = [matrix.column for matrix in matrices if attention_of(matrix.layer) is None]
-    if strangers:
-        raise LorascopeError(f"{where}: neither attn1 nor attn2: {_some(strangers)}; remove these columns")
+    check_layers({matrix.column: matrix.layer for matrix in matrices}, where)
     by_name = {matrix.name: matrix for matrix in matrices}
     if len(by_name) < len(matrices):
         names = [matrix.name for matrix in matrices]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lorascope.adapters.architectures import known_layers
-from lorascope.adapters.names import parse_matrix_name
+from lorascope.adapters.names import check_layers, parse_matrix_name
 from lorascope.data.fingerprint import folder_fingerprint
 from lorascope.data.sources.base import Source
 from lorascope.errors import LorascopeError
@@ -22,7 +22,8 @@ def source_layers(settings: dict) -> list[str]:
     """Return the layers of a data set without loading it.
 
     Raises:
-        LorascopeError: the data set is not where the settings say.
+        LorascopeError: the data set is not where the settings say, or has no LoRA matrices, or layers that
+            are neither attn1 nor attn2.
     """
     kind = settings["source"]
     if kind == "zoo":
@@ -37,8 +38,10 @@ def source_layers(settings: dict) -> list[str]:
         return known_layers(settings["architecture"])
     from lorascope.data.sources.arrow import disk_columns
 
-    parsed = [parse_matrix_name(name) for name in disk_columns(settings["path"])]
-    return list(dict.fromkeys(found[0] for found in parsed if found))
+    parsed = {name: parse_matrix_name(name) for name in disk_columns(settings["path"])}
+    layers = {name: found[0] for name, found in parsed.items() if found}
+    check_layers(layers, settings["path"])
+    return list(dict.fromkeys(layers.values()))
 
 
 def source_fingerprint(settings: dict) -> str:
