@@ -77,24 +77,24 @@ def _rows(batch: Batch) -> int:
 
 def _checked(source: Source, where: str) -> Iterator[tuple[int, Batch]]:
     """Yield (first row, batch by matrix name) after checking shapes and values."""
-    start = 0
+    n_adapters, stop = source.adapters.num_rows, 0
     for batch in source.batches():
         checked = {}
         for matrix in source.matrices:
             values = batch[matrix.column]
             if values.shape[1:] != (matrix.rows, matrix.cols):
                 raise LorascopeError(
-                    f"{where}: mixed shapes: column '{matrix.column}' is {values.shape[1:]} from row {start} "
+                    f"{where}: mixed shapes: column '{matrix.column}' is {values.shape[1:]} from row {stop} "
                     f"on, {(matrix.rows, matrix.cols)} before; a data set needs one shape a matrix"
                 )
-            _refuse_non_finite(values, matrix.column, start, where)
+            _refuse_non_finite(values, matrix.column, stop, where)
             checked[matrix.name] = values
+        start, stop = stop, stop + _rows(checked)
+        if stop > n_adapters:
+            break
         yield start, checked
-        start += _rows(checked)
-    if start != source.adapters.num_rows:
-        raise LorascopeError(
-            f"{where}: {source.adapters.num_rows} adapters in the table but weights of {start}"
-        )
+    if stop != n_adapters:
+        raise LorascopeError(f"{where}: {n_adapters} adapters in the table but weights of {stop}")
 
 
 def _refuse_non_finite(values: np.ndarray, column: str, start: int, where: str) -> None:

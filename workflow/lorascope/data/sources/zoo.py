@@ -19,8 +19,10 @@ def load_zoo(shards: Sequence[str | Path]) -> Source:
         shards: ``.safetensors`` files; each has a ``.parquet`` of the same name with one row an adapter.
 
     Raises:
-        LorascopeError: a shard is truncated, or has other tensors than the first.
+        LorascopeError: no shards, or one that is truncated or has other tensors than the first.
     """
+    if not shards:
+        raise LorascopeError("zoo: no shards; name the zoo's .safetensors files")
     tables = [read_table(Path(shard).with_suffix(".parquet")) for shard in shards]
     matrices = _matrices(shards[0])
     check_matrices(matrices, str(shards[0]))
@@ -37,8 +39,10 @@ def _matrices(shard: str | Path) -> list[MatrixInfo]:
     try:
         with safe_open(shard, framework="numpy") as opened:
             for column in sorted(opened.keys()):
-                layer, side = parse_matrix_name(column)
-                matrices.append(MatrixInfo(column, layer, side, *opened.get_slice(column).get_shape()[1:]))
+                named = parse_matrix_name(column)
+                if named is None:
+                    raise LorascopeError(f"{shard}: '{column}' names no LoRA matrix")
+                matrices.append(MatrixInfo(column, *named, *opened.get_slice(column).get_shape()[1:]))
     except (SafetensorError, FileNotFoundError) as error:
         raise _unreadable(shard, error) from None
     return matrices
