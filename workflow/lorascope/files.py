@@ -94,7 +94,7 @@ def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.
     """
     if columns is not None and (absent := set(columns) - set(_read_schema(path).names)):
         raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}")
-    with _one_line_errors(path):
+    with parquet_errors(path):
         # Our files are no Hive partitions: a folder named a=b above them must not add a column.
         return pq.read_table(path, columns=columns, partitioning=None)
 
@@ -110,18 +110,17 @@ def read_metadata(path: str | os.PathLike) -> dict:
 
 
 def _read_schema(path: str | os.PathLike) -> pa.Schema:
-    with _one_line_errors(path):
+    with parquet_errors(path):
         return pq.read_schema(path)
 
 
 @contextmanager
-def _one_line_errors(path: str | os.PathLike) -> Iterator[None]:
+def parquet_errors(path: str | os.PathLike, advice: str = "delete it and run again") -> Iterator[None]:
+    """Turn what pyarrow raises for a missing or damaged file into one line that ends in ``advice``."""
     try:
         yield
     except FileNotFoundError:
         raise LorascopeError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise LorascopeError(
-            f"{path}: not a readable parquet file ({reason}); delete it and run again"
-        ) from None
+        raise LorascopeError(f"{path}: not a readable parquet file ({reason}); {advice}") from None
