@@ -46,14 +46,17 @@ def make_study(
             for first, last in blocks:
                 cell.write(home, first, last)
         (folder / "logs").mkdir(parents=True, exist_ok=True)
-        log = folder / "logs" / f"{layer_set}-{representation}.log"
-        log.write_text(text or "epoch 1\nepoch 2\n")
+        logs = [folder / "logs" / f"{layer_set}-{representation}.seeds-{first}.log" for first, _ in blocks]
+        for log in logs[:-1]:
+            log.write_text("epoch 1\nepoch 2\n")
+        # The last block's job is the one that failed.
+        logs[-1].write_text(text or "epoch 1\nepoch 2\n")
         paths = {
             kind: [home / f"seeds-{first}-{last}.{kind}.parquet" for first, last in blocks]
             for kind in ("runs", "details")
         }
         identity = {"layer_set": layer_set, "representation": representation, "probe": "mlp"}
-        cells.append({**identity, **paths, "log": log})
+        cells.append({**identity, **paths, "logs": logs})
     return {
         "dataset": "synthetic",
         "cells": cells,

@@ -222,6 +222,15 @@ def test_without_any_result_there_is_a_summary_all_the_same(tmp_path):
     assert (results["runs"], results["mean_drops"]) == ([], [])
 
 
+def test_the_log_of_every_block_is_searched_for_the_error(tmp_path):
+    absent = {("all", "stats"): "RuntimeError: out of memory\n"}
+    study = small_study(tmp_path / "in", seeds=3, block=1, absent=absent)
+    logs = entry_of(study, "all", "stats")["logs"]
+    assert ["Error" in log.read_text() for log in logs] == [False, False, True]
+    record = record_of(results_of(study, tmp_path / "out"), "all", "stats")
+    assert (record["status"], record["reason"]) == ("failed", "RuntimeError: out of memory")
+
+
 def test_a_word_about_errors_is_no_failure(tmp_path):
     absent = {("all", "stats"): "epoch 3: validation error 0.2\n"}
     results = results_of(small_study(tmp_path / "in", absent=absent), tmp_path / "out")

@@ -45,8 +45,8 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
     """Write the summary of a study's cells on one data set.
 
     Args:
-        study: ``dataset`` (name); ``cells``, each with layer_set, representation, probe, ``runs`` and
-            ``details`` (paths, one per block of seeds) and ``log``; ``adapters`` and ``manifest`` (paths);
+        study: ``dataset`` (name); ``cells``, each with layer_set, representation, probe, and ``runs``,
+            ``details`` and ``logs`` (paths, one per block of seeds); ``adapters`` and ``manifest`` (paths);
             ``settings``; ``keys``.
         out_dir: folder of runs, cells, drops, mean_drops, curves and confusions (.parquet and .csv) and
             results.json, which holds all of them.

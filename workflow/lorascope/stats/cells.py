@@ -78,46 +78,64 @@ class Cell:
         return self.runs[column].to_numpy()
 
 
+@dataclass(frozen=True)
+class Block:
+    """The files of consecutive seeds that one job trained."""
+
+    runs: Path
+    details: Path
+    log: Path
+
+    @property
+    def absent(self) -> Path | None:
+        """The first result file that is not there."""
+        return next((path for path in (self.runs, self.details) if not path.exists()), None)
+
+
 def read_cell(dataset: str, entry: dict, adapters: Adapters) -> Cell:
     """Read a cell of the study; absent files give a status and a reason instead of results.
 
     Args:
         dataset: name of the data set.
-        entry: layer_set, representation, probe, and the paths ``runs``, ``details`` and ``log``.
+        entry: layer_set, representation, probe, and the paths ``runs``, ``details`` and ``logs``, one of
+            each per block of seeds.
         adapters: the data set's adapters.
 
     Raises:
         LorascopeError: a file that exists is unreadable or does not belong to this data set.
     """
     identity = {"dataset": dataset, **{name: entry[name] for name in IDENTITY[1:]}}
-    blocks = list(zip(map(Path, entry["runs"]), map(Path, entry["details"]), strict=True))
-    found = [block for block in blocks if block[0].exists() and block[1].exists()]
-    status, reason = _status(blocks, found, Path(entry["log"]))
+    paths = zip(entry["runs"], entry["details"], entry["logs"], strict=True)
+    blocks = [Block(*map(Path, of_block)) for of_block in paths]
+    found = [block for block in blocks if block.absent is None]
+    status, reason = _status(blocks)
     if not found:
         return Cell(**identity, status=status, reason=reason)
-    runs = _by_seed([read_table(path, RUN_COLUMNS) for path, _ in found], found[0][0])
-    details = _by_seed([read_table(path, DETAIL_COLUMNS) for _, path in found], found[0][1])
+    runs = _by_seed([read_table(block.runs, RUN_COLUMNS) for block in found], found[0].runs)
+    details = _by_seed([read_table(block.details, DETAIL_COLUMNS) for block in found], found[0].details)
     if not runs["seed"].equals(details["seed"]):
-        raise LorascopeError(f"{found[0][1]}: its seeds are not those of the runs beside it; delete both")
+        raise LorascopeError(
+            f"{found[0].details}: its seeds are not those of the runs beside it; delete both"
+        )
     return Cell(
         **identity,
         status=status,
         reason=reason,
         runs=runs,
-        correct=_correct(runs, details, adapters, found[0][1]),
+        correct=_correct(runs, details, adapters, found[0].details),
         curves={name: _lists(details[f"curve_{name}"]) for name in CURVES},
-        confusions={part: _confusions(details, part, adapters, found[0][1]) for part in TESTED_PARTS},
+        confusions={part: _confusions(details, part, adapters, found[0].details) for part in TESTED_PARTS},
     )
 
 
-def _status(blocks: list, found: list, log: Path) -> tuple[str, str]:
-    if len(found) == len(blocks):
+def _status(blocks: list[Block]) -> tuple[str, str]:
+    absent = [block for block in blocks if block.absent]
+    if not absent:
         return DONE, ""
-    absent = next(block for block in blocks if block not in found)
-    error = _last_error(log)
-    reason = error or f"{next(path for path in absent if not path.exists()).name} does not exist"
-    if found:
-        return PARTIAL, f"{len(found)} of {len(blocks)} seed blocks: {reason}"
+    error = next(filter(None, (_last_error(block.log) for block in absent)), "")
+    reason = error or f"{absent[0].absent.name} does not exist"
+    if len(absent) < len(blocks):
+        return PARTIAL, f"{len(blocks) - len(absent)} of {len(blocks)} seed blocks: {reason}"
     return (FAILED, error) if error else (MISSING, reason)
 
 

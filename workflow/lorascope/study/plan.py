@@ -267,7 +267,7 @@ class Plan:
                     "probe": cell.probe,
                     "runs": cell.runs,
                     "details": cell.details,
-                    "log": cell.log(cell.blocks[0]),
+                    "logs": [cell.log(block) for block in cell.blocks],
                 }
                 for cell in self.cells(dataset)
             ],
