@@ -15,9 +15,7 @@ include: "workflow/rules/common.smk"
 rule report:
     """The page of every data set of the study."""
     input:
-        expand(
-            f"{RESULTS}/{{dataset}}/report/index.html", dataset=PLAN.config["dataset"]
-        ),
+        results_with("report/index.html"),
     localrule: True
 
 

@@ -32,8 +32,9 @@ def write_config(folder: Path, settings: dict) -> None:
 
 def command(folder: Path, *arguments: str) -> list[str]:
     """Return the command line that runs the study of a folder, results and all inside it."""
-    start = [SNAKEMAKE, "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    return [*start, "--cores", "2", "--configfile", str(folder / "study.yaml"), *arguments]
+    where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
+    # Targets first: --configfile would take them for further files.
+    return [SNAKEMAKE, *arguments, *where, "--cores", "2", "--configfile", str(folder / "study.yaml")]
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -57,10 +58,11 @@ def run_and_kill(folder: Path, seconds: float) -> bool:
         return True
 
 
-def jobs(output: str) -> dict[str, int]:
+def jobs(done: subprocess.CompletedProcess) -> dict[str, int]:
     """Return the job statistics that snakemake printed; empty when there was nothing to do."""
+    assert done.returncode == 0, done.stdout
     counts = {}
-    lines = iter(output.splitlines())
+    lines = iter(done.stdout.splitlines())
     for line in lines:
         if line.startswith("Job stats:"):
             next(lines), next(lines)

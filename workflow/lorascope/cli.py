@@ -260,20 +260,11 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _salvage(options: argparse.Namespace) -> None:
-    from lorascope.report.page import write_report
-    from lorascope.report.text import verdict
-    from lorascope.stats.aggregate import aggregate
     from lorascope.study.plan import Plan
+    from lorascope.study.salvage import salvage
 
-    plan = Plan(options.config)
-    for dataset in plan.config["dataset"]:
-        study = plan.aggregation(dataset)
-        if Path(study["manifest"]).exists():
-            results = Path(plan.folder(dataset))
-            aggregate(study, results / "summary")
-            picture = next((path for path in plan.picture(dataset) if Path(path).exists()), None)
-            page = write_report(results / "summary", results / "report", picture)
-            print(verdict(results / "summary", page))
+    for verdict in salvage(Plan(options.config)):
+        print(verdict)
 
 
 # progress

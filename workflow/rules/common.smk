@@ -122,11 +122,7 @@ def probe_settings(wildcards):
 
 
 def all_cells(wildcards):
-    return [
-        path
-        for cell in PLAN.cells(wildcards.dataset)
-        for path in cell.runs + cell.details
-    ]
+    return PLAN.cell_files(wildcards.dataset)
 
 
 def label_tables(wildcards):
@@ -139,7 +135,7 @@ def study_key(wildcards):
 
 
 def study_stamp(wildcards):
-    return f"{RESULTS}/{wildcards.dataset}/.study/{study_key(wildcards)}"
+    return PLAN.stamp(wildcards.dataset)
 
 
 def study_config(wildcards):
@@ -153,13 +149,24 @@ def study_config(wildcards):
     )
 
 
-def runs_of(representation):
+def results_of(representation):
     """Return an input function: the results of one representation on all data sets of the study."""
     return lambda wildcards: [
         path
         for dataset in PLAN.config["dataset"]
-        for cell in PLAN.cells(dataset, [representation])
-        for path in cell.runs
+        for path in PLAN.cell_files(dataset, [representation])
+    ]
+
+
+def results_with(final, datasets=PLAN.config["dataset"]):
+    """Return an input function: a final file of some data sets, and all cells behind it.
+
+    The cells stand beside it because snakemake does not miss a file behind one that is up to date.
+    """
+    return lambda wildcards: [
+        path
+        for dataset in datasets
+        for path in [PLAN.folder(dataset, final), *PLAN.cell_files(dataset)]
     ]
 
 

@@ -4,10 +4,7 @@
 rule summary:
     """The tables behind the page."""
     input:
-        expand(
-            f"{RESULTS}/{{dataset}}/summary/results.json",
-            dataset=PLAN.config["dataset"],
-        ),
+        results_with("summary/results.json"),
     localrule: True
 
 
@@ -25,7 +22,7 @@ for name in REPRESENTATIONS:
         name:
             name
         input:
-            runs_of(name),
+            results_of(name),
         localrule: True
 
 
@@ -36,5 +33,5 @@ for name in PLAN.config["datasets"]:
         name:
             name
         input:
-            f"{RESULTS}/{name}/report/index.html",
+            results_with("report/index.html", [name]),
         localrule: True

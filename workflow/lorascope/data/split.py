@@ -1,6 +1,5 @@
 """The split of a data set into train, validation and test parts."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,6 @@ TRAIN, VALIDATION, TEST, ALL = "train", "validation", "test", "all"
 PARTS = (TRAIN, VALIDATION, TEST)
 # Up to this many adapters no split means anything: all parts are the whole set, and outputs say so.
 SANITY_ADAPTERS = 10
-GROUP_FOLDS = 10
 
 
 @dataclass(frozen=True)
@@ -96,27 +94,25 @@ def _rounded(wanted: np.ndarray, total: int) -> np.ndarray:
 
 
 def _grouped(labels: np.ndarray, groups: np.ndarray, settings: SplitSettings) -> np.ndarray:
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    n_folds = min(GROUP_FOLDS, len(set(groups)))
-    if n_folds < len(PARTS):
-        raise LorascopeError(
-            f"split: the group column has {n_folds} value(s); three parts need at least three groups"
-        )
-    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=settings.seed)
-    fold_of = np.empty(len(labels), dtype=int)
-    with warnings.catch_warnings():
-        # A class smaller than the number of folds is fine here: what counts is checked below.
-        warnings.simplefilter("ignore", UserWarning)
-        for fold, (_, members) in enumerate(folds.split(labels, labels, groups)):
-            fold_of[members] = fold
-    n_test = max(1, round(n_folds * settings.test))
-    n_validation = max(1, round(n_folds * settings.validation))
-    parts = np.where(fold_of < n_test, TEST, np.where(fold_of < n_test + n_validation, VALIDATION, TRAIN))
+    """Give each group, the largest first, to the part that still lacks the largest share of its classes."""
+    _, group_of = np.unique(groups, return_inverse=True)
+    _, class_of = np.unique(labels, return_inverse=True)
+    counts = np.zeros((group_of.max() + 1, class_of.max() + 1))
+    np.add.at(counts, (group_of, class_of), 1)
+    lacking = np.ones((len(PARTS), counts.shape[1]))
+    shares = np.array([settings.train, settings.validation, settings.test])
+    wanted = shares[:, None] * counts.sum(axis=0)
+    part_of = np.empty(len(counts), int)
+    shuffled = np.random.default_rng(settings.seed).permutation(len(counts))
+    for group in shuffled[np.argsort(-counts[shuffled].sum(axis=1), kind="stable")]:
+        part = int(np.argmax(lacking @ counts[group]))
+        part_of[group] = part
+        lacking[part] -= counts[group] / wanted[part]
+    parts = np.array(PARTS)[part_of[group_of]]
     for part in PARTS:
         if absent := sorted(set(labels) - set(labels[parts == part])):
             raise LorascopeError(
                 f"split: with this group column the {part} part has no adapter of {', '.join(absent[:8])}; "
-                "choose a finer group column or another split.seed"
+                "a class needs at least three groups: choose a finer group column"
             )
     return parts

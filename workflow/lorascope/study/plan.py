@@ -240,6 +240,10 @@ class Plan:
             for probe in self.config["probes"]
         ]
 
+    def cell_files(self, dataset: str, representations: list[str] | None = None) -> list[str]:
+        """Return the result files of :meth:`cells`."""
+        return [path for cell in self.cells(dataset, representations) for path in cell.runs + cell.details]
+
     def blocks(self) -> tuple[Block, ...]:
         """Return the blocks of seeds."""
         first, count, size = (self.config[name] for name in ("first_seed", "seeds", "seeds_per_job"))
@@ -254,6 +258,10 @@ class Plan:
         cells = [(cell.folder, [block.name for block in cell.blocks]) for cell in self.cells(dataset)]
         code = code_digest(*steps.RESULTS)
         return key_of("study", cells, self.label_key(dataset), self.picture(dataset), code)
+
+    def stamp(self, dataset: str) -> str:
+        """Return the file that says which study the plain-named results belong to."""
+        return self.folder(dataset, ".study", self.study_key(dataset))
 
     def aggregation(self, dataset: str) -> dict:
         """Return what `aggregate` needs to know, as plain JSON."""

@@ -5,12 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lorascope.adapters.names import MatrixInfo, check_matrices, parse_matrix_name
+from lorascope.adapters.names import MatrixInfo, check_layers, check_matrices, parse_matrix_name
 from lorascope.data.columns import as_float32, is_matrix_type
 from lorascope.data.sources.base import BATCH_ROWS, Batch, Source
 from lorascope.errors import LorascopeError
+from lorascope.files import parquet_errors
+
+_REPLACE = "replace it"
+_NO_DATA_SET = "neither a data set written by save_to_disk nor a folder of parquet files"
 
 
 def load_hub(path: str, revision: str, split: str) -> Source:
@@ -43,10 +48,7 @@ def load_disk(path: str, split: str) -> Source:
     try:
         dataset = datasets.load_from_disk(path)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise LorascopeError(
-            f"{path}: neither a data set written by save_to_disk nor a folder of parquet files "
-            f"({_one_line(error)})"
-        ) from None
+        raise LorascopeError(f"{path}: {_NO_DATA_SET} ({_one_line(error)})") from None
     if isinstance(dataset, datasets.DatasetDict):
         if split not in dataset:
             raise LorascopeError(f"{path}: no split '{split}'; splits: {', '.join(dataset)}; set hub_split")
@@ -63,15 +65,27 @@ def disk_columns(path: str) -> list[str]:
     """Return the column names of a data set on disk without loading it.
 
     Raises:
-        LorascopeError: there is no data set at ``path``.
+        LorascopeError: there is no data set at ``path``, or it is empty or damaged.
     """
     if files := parquet_files(path):
-        return pq.read_schema(files[0]).names
-    for state in sorted(Path(path).glob("state.json")) or sorted(Path(path).glob("*/state.json")):
-        file = state.parent / json.loads(state.read_text())["_data_files"][0]["filename"]
-        with pa.OSFile(str(file)) as stream, pa.ipc.open_stream(stream) as reader:
-            return reader.schema.names
-    raise LorascopeError(f"{path}: neither a data set written by save_to_disk nor a folder of parquet files")
+        return _plain_schema(files[0]).names
+    try:
+        return _arrow_columns(Path(path))
+    except (OSError, ValueError, KeyError) as error:
+        raise LorascopeError(f"{path}: {_NO_DATA_SET} ({_one_line(error)})") from None
+
+
+def _arrow_columns(folder: Path) -> list[str]:
+    """Return the column names of what ``save_to_disk`` wrote; all splits of a DatasetDict have the same."""
+    states = [*folder.glob("state.json"), *sorted(folder.glob("*/state.json"))]
+    if not states:
+        raise FileNotFoundError("no state.json")
+    written = [(state.parent, json.loads(state.read_text())["_data_files"]) for state in states]
+    files = [parent / entry["filename"] for parent, entries in written for entry in entries]
+    if not files:
+        raise LorascopeError(f"{folder}: the data set is empty")
+    with pa.OSFile(str(files[0])) as stream, pa.ipc.open_stream(stream) as reader:
+        return reader.schema.names
 
 
 def from_dataset(dataset, where: str) -> Source:
@@ -86,7 +100,9 @@ def from_dataset(dataset, where: str) -> Source:
     table = view.select_columns(others)[:] if others else pa.table({})
     for name in others:
         if class_names := getattr(dataset.features[name], "names", None):
-            named = pa.array(class_names).take(table[name].combine_chunks())
+            # -1 is how datasets writes a class that is not given.
+            codes = pc.if_else(pc.less(table[name], 0), None, table[name])
+            named = pa.array(class_names).take(codes)
             table = table.set_column(table.column_names.index(name), name, named)
     return _source(table, dataset.num_rows, batches, where)
 
@@ -95,36 +111,47 @@ def _from_parquet(files: list[Path], where: str) -> Source:
     schema = _plain_schema(files[0])
     columns = matrix_columns(schema, where)
     for file in files[1:]:
-        if set(_plain_schema(file).names) != set(schema.names):
-            odd = set(_plain_schema(file).names) ^ set(schema.names)
+        other = _plain_schema(file)
+        if odd := set(other.names) ^ set(schema.names):
             raise LorascopeError(
                 f"{file}: columns differ from those of {files[0].name}: {', '.join(sorted(odd)[:5])}"
             )
+        matrix_columns(other, str(file))
 
     def batches() -> Iterator[pa.Table]:
         for file in files:
-            with pq.ParquetFile(file) as opened:
+            with parquet_errors(file, _REPLACE), pq.ParquetFile(file) as opened:
                 for batch in opened.iter_batches(BATCH_ROWS, columns=columns):
                     yield pa.Table.from_batches([batch])
 
     others = [name for name in schema.names if name not in columns]
-    table = pa.concat_tables([pq.read_table(file, columns=others, partitioning=None) for file in files])
     n_adapters = sum(pq.read_metadata(file).num_rows for file in files)
-    return _source(table, n_adapters, batches, where)
+    return _source(_joined(files, others, where), n_adapters, batches, where)
 
 
 def _plain_schema(file: Path) -> pa.Schema:
-    try:
+    with parquet_errors(file, _REPLACE):
         return pq.read_schema(file)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise LorascopeError(f"{file}: not a readable parquet file ({_one_line(error)})") from None
+
+
+def _joined(files: list[Path], columns: list[str], where: str) -> pa.Table:
+    """Read ``columns`` of all files; types may widen from file to file, as where a column is empty in one."""
+    tables = []
+    for file in files:
+        with parquet_errors(file, _REPLACE):
+            tables.append(pq.read_table(file, columns=columns, partitioning=None))
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise LorascopeError(f"{where}: the files' columns differ in type: {_one_line(error)}") from None
 
 
 def matrix_columns(schema: pa.Schema, where: str) -> list[str]:
     """Return the columns that hold LoRA matrices.
 
     Raises:
-        LorascopeError: a 2-D column has a name that is not known, or a known name holds no 2-D values.
+        LorascopeError: no such column, a layer that is neither attn1 nor attn2, a 2-D column with a name
+            that is not known, or a known name that holds no 2-D values.
     """
     known = [name for name in schema.names if parse_matrix_name(name)]
     flat = [name for name in known if not is_matrix_type(schema.field(name).type)]
@@ -139,15 +166,16 @@ def matrix_columns(schema: pa.Schema, where: str) -> list[str]:
         raise LorascopeError(
             f"{where}: neither attn1 nor attn2: {', '.join(strangers[:8])}; remove these columns"
         )
+    check_layers({name: parse_matrix_name(name)[0] for name in known}, where)
     return known
 
 
 def _source(
     table: pa.Table, n_adapters: int, batches: Callable[[], Iterator[pa.Table]], where: str
 ) -> Source:
-    first = next(iter(batches()), None)
-    if first is None or n_adapters == 0:
+    if n_adapters == 0:
         raise LorascopeError(f"{where}: the data set is empty")
+    first = next(batches())
     matrices = [_matrix_info(name, as_float32(_one_chunk(first[name]), name)) for name in first.column_names]
     check_matrices(matrices, where)
 
