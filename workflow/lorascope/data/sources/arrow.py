@@ -47,6 +47,9 @@ def load_disk(path: str, split: str) -> Source:
         return _from_parquet(files, path)
     try:
         dataset = datasets.load_from_disk(path)
+    except IndexError:
+        # All that datasets says of a split that has no file.
+        raise LorascopeError(f"{path}: the data set is empty, or one of its splits is") from None
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise LorascopeError(f"{path}: {_NO_DATA_SET} ({_one_line(error)})") from None
     if isinstance(dataset, datasets.DatasetDict):
