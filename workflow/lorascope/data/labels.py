@@ -77,7 +77,7 @@ def _column(table: pa.Table, name: str, where: str, role: str) -> pa.ChunkedArra
 def duplicate_sets(fingerprints: np.ndarray) -> list[list[int]]:
     """Return the sets of rows (two or more each) whose adapters have equal weights."""
     _, inverse, counts = np.unique(fingerprints, return_inverse=True, return_counts=True)
-    return [np.flatnonzero(inverse == value).tolist() for value in np.flatnonzero(counts > 1)]
+    return sorted(np.flatnonzero(inverse == value).tolist() for value in np.flatnonzero(counts > 1))
 
 
 def _parts(table, labels, groups, duplicates, split: SplitSettings, where: str) -> list[str]:
@@ -85,6 +85,8 @@ def _parts(table, labels, groups, duplicates, split: SplitSettings, where: str) 
         parts = table["split"].to_pylist()
         if odd := sorted({str(part) for part in parts} - set(PARTS)):
             raise LorascopeError(f"{where}: unknown split part(s) {', '.join(odd)}; use {', '.join(PARTS)}")
+        if absent := [part for part in PARTS if part not in parts]:
+            raise LorascopeError(f"{where}: column 'split' has no adapter of {', '.join(absent)}")
         return parts
     if duplicates:
         groups = tie_duplicates(groups or table["adapter"].to_pylist(), duplicates)

@@ -15,7 +15,7 @@ from lorascope.data.weights import WeightsWriter, layer_table
 from lorascope.errors import LorascopeError
 from lorascope.files import write_json, write_table
 
-FINGERPRINT = "fingerprint"
+FINGERPRINT = "weights_fingerprint"
 
 
 def prepare(

@@ -29,7 +29,7 @@ class GroupWeights:
             self._values = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             raise LorascopeError(f"{path}: no such file") from None
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, EOFError) as error:
             raise LorascopeError(f"{path}: truncated or damaged ({error}); delete it and run again") from None
         expected = n_adapters * sum(matrix.size for matrix in matrices)
         if self._values.shape != (expected,) or self._values.dtype != np.float32:
