@@ -1,0 +1,213 @@
+"""`prepare`: every group's file holds the numbers of the source, whole or not at all."""
+
+import hashlib
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import published
+from lorascope.adapters.layer_sets import GROUPINGS, group_of, groups_of
+from lorascope.adapters.names import parse_matrix_name
+from lorascope.data.prepare import FINGERPRINT, adapter_fingerprints, prepare
+from lorascope.data.sources import arrow, open_source
+from lorascope.data.weights import GroupWeights
+from lorascope.files import read_json, read_table
+
+N = 40
+
+
+@pytest.fixture(scope="module")
+def weights():
+    return published.make_weights(N, published.NARROW)
+
+
+@pytest.fixture(scope="module")
+def source(weights):
+    return arrow.from_dataset(published.make_dataset(weights).shuffle(seed=3), "mine")
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    # Not a divisor of N: the last batch is shorter.
+    monkeypatch.setattr(arrow, "BATCH_ROWS", 16)
+
+
+def damaged(weights, column, row, value):
+    """Return a source in which one entry has another value."""
+    copy = {**weights, column: weights[column].copy()}
+    copy[column][row].flat[-1] = value
+    return arrow.from_dataset(published.make_dataset(copy), "mine")
+
+
+@pytest.mark.parametrize("grouping", GROUPINGS)
+def test_every_group_holds_its_matrices(source, weights, grouping, tmp_path):
+    description = prepare(source, "mine", grouping, tmp_path, {"key": "0123456789"})
+    rows = source.adapters["leaf_id"].to_pylist()
+    layers = [parse_matrix_name(column)[0] for column in weights]
+    seen = []
+    for group in groups_of(layers, grouping):
+        opened = GroupWeights.open(tmp_path, group)
+        assert opened.n_adapters == N
+        for index, matrix in enumerate(opened.matrices):
+            assert group_of(matrix.layer, grouping) == group
+            np.testing.assert_array_equal(opened.read(index, 0, N), weights[matrix.column][rows])
+            np.testing.assert_array_equal(opened.read(index, 15, 18), weights[matrix.column][rows[15:18]])
+            seen.append(matrix.column)
+    assert sorted(seen) == sorted(weights)
+    assert sorted(path.stem for path in (tmp_path / "weights").iterdir()) == sorted(
+        groups_of(layers, grouping)
+    )
+    assert description == read_json(tmp_path / "source.json")
+    assert description["key"] == "0123456789"
+
+
+def test_the_description_counts(source, weights, tmp_path):
+    description = prepare(source, "mine", "attention", tmp_path)
+    assert {name: description[name] for name in ("dataset", "adapters", "matrices", "layers", "ranks")} == {
+        "dataset": "mine",
+        "adapters": N,
+        "matrices": 128,
+        "layers": 64,
+        "ranks": [1],
+    }
+    assert description["parameters"] == sum(values[0].size for values in weights.values())
+    table = read_table(tmp_path / "source.parquet")
+    assert table.drop_columns([FINGERPRINT]).equals(source.adapters)
+
+
+def test_reading_is_a_view_of_the_file(source, tmp_path):
+    prepare(source, "mine", "attention", tmp_path)
+    opened = GroupWeights.open(tmp_path, "attn1")
+    view = opened.read(3, 2, 30)
+    assert isinstance(view.base, np.memmap)
+    assert not view.flags.writeable
+
+
+def test_digests_are_those_of_the_weights_whatever_the_batches(source, weights, tmp_path, monkeypatch):
+    one = prepare(source, "mine", "attention", tmp_path / "one")
+    monkeypatch.setattr(arrow, "BATCH_ROWS", 7)
+    other = prepare(source, "mine", "layer", tmp_path / "other")
+    assert one["digest"] == other["digest"]
+    rows = source.adapters["leaf_id"].to_pylist()
+    for entry in read_table(tmp_path / "other" / "layers.parquet").to_pylist():
+        content = weights[entry["column"]][rows].tobytes()
+        assert entry["digest"] == hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def test_one_changed_entry_changes_the_digest(source, weights, tmp_path):
+    whole = arrow.from_dataset(published.make_dataset(weights), "mine")
+    column = list(weights)[77]
+    before = prepare(whole, "mine", "attention", tmp_path / "one")["digest"]
+    after = prepare(damaged(weights, column, 31, 1.0), "mine", "attention", tmp_path / "other")["digest"]
+    assert before != after
+
+
+def test_the_same_source_gives_the_same_bytes(source, tmp_path):
+    for name in ("one", "other"):
+        prepare(source, "mine", "block", tmp_path / name)
+    files = sorted(
+        path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()
+    )
+    assert len(files) == 14 + 3
+    for file in files:
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"), [(np.nan, "NaN"), (np.inf, "infinite value"), (-np.inf, "infinite value")]
+)
+@pytest.mark.parametrize("row", [0, 15, 16, 39])
+def test_weights_that_are_not_finite_are_refused(weights, refused, tmp_path, value, kind, row):
+    column = list(weights)[100]
+    with refused(rf"^mine: column '{column}' has a {kind} in row {row}; remove or repair the adapter"):
+        prepare(damaged(weights, column, row, value), "mine", "attention", tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_shape_that_changes_between_batches_is_refused(weights, refused, tmp_path):
+    column = list(weights)[1]
+    halves = [
+        published.make_dataset({name: values[part] for name, values in weights.items()})
+        for part in (slice(16), slice(16, N))
+    ]
+    grown = halves[1].data.table
+    longer = pa.array([[*matrix, [0.0]] for matrix in halves[1][column][:]], pa.list_(pa.list_(pa.float32())))
+    tables = [
+        pa.table(
+            {name: data[name].combine_chunks().storage for name in (column.replace("up", "down"), column)}
+        )
+        for data in (halves[0].data, grown)
+    ]
+    tables[1] = tables[1].set_column(1, column, longer)
+    for number, table in enumerate(tables):
+        pa.parquet.write_table(table, tmp_path / f"{number}.parquet")
+    settings = {"source": "disk", "path": str(tmp_path), "hub_split": "train"}
+    with refused(rf"mine: mixed shapes: column '{column}' is \(4, 1\) from row 16 on, \(3, 1\) before"):
+        prepare(open_source(settings), "mine", "attention", tmp_path / "out")
+
+
+@pytest.mark.parametrize("kept", [0, 10, 60, 0.5, 0.999])
+def test_a_truncated_weights_file_is_refused(source, refused, tmp_path, kept):
+    prepare(source, "mine", "attention", tmp_path)
+    path = tmp_path / "weights" / "attn1.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
+    with refused("attn1.npy: truncated or damaged .*; delete it and run again"):
+        GroupWeights.open(tmp_path, "attn1")
+
+
+def test_weights_that_do_not_fit_the_layer_table_are_refused(source, refused, tmp_path):
+    prepare(source, "mine", "attention", tmp_path)
+    np.save(tmp_path / "weights" / "attn1.npy", np.zeros(3, np.float32))
+    with refused(r"attn1.npy: holds 3 values where the layer table says \d+; delete it and run again"):
+        GroupWeights.open(tmp_path, "attn1")
+
+
+def test_absent_files_and_groups_are_refused(source, refused, tmp_path):
+    prepare(source, "mine", "attention", tmp_path)
+    with refused("layers.parquet: no layer group 'mid_block.attn1'"):
+        GroupWeights.open(tmp_path, "mid_block.attn1")
+    (tmp_path / "weights" / "attn1.npy").unlink()
+    with refused("attn1.npy: no such file"):
+        GroupWeights.open(tmp_path, "attn1")
+    with refused("layers.parquet: no such file"):
+        GroupWeights.open(tmp_path / "absent", "attn1")
+
+
+def test_an_unknown_grouping_is_refused(source, refused, tmp_path):
+    with refused("grouping: 'blocks' is not known"):
+        prepare(source, "mine", "blocks", tmp_path)
+
+
+def test_a_column_called_fingerprint_is_kept(weights, tmp_path):
+    metadata = {**published.make_metadata(N), "fingerprint": pa.array(["theirs"] * N)}
+    source = arrow.from_dataset(published.make_dataset(weights, metadata), "mine")
+    prepare(source, "mine", "attention", tmp_path)
+    assert read_table(tmp_path / "source.parquet")["fingerprint"].to_pylist() == ["theirs"] * N
+
+
+@given(st.data())
+def test_fingerprints_of_adapters_differ_exactly_where_weights_do(data):
+    floats = st.floats(width=32, allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0)
+    drawn = data.draw(st.lists(st.lists(floats, min_size=4, max_size=4), min_size=2, max_size=8))
+    table = np.array(drawn, np.float32)
+    found = adapter_fingerprints({"a": table[:, :3].reshape(-1, 1, 3), "b": table[:, 3:].reshape(-1, 1, 1)})
+    for one in range(len(table)):
+        for other in range(one):
+            assert (found[one] == found[other]) == (table[one].tobytes() == table[other].tobytes())
+
+
+def test_fingerprints_see_swapped_entries_and_matrices():
+    a, b = np.ones((1, 1, 3), np.float32), np.full((1, 1, 3), 2, np.float32)
+    mixed = np.array([[[1, 2, 1]], [[1, 1, 2]]], np.float32)
+    one, other = adapter_fingerprints({"a": mixed})
+    assert one != other
+    assert adapter_fingerprints({"a": a, "b": b}) != adapter_fingerprints({"a": b, "b": a})
+
+
+def test_a_source_says_what_it_is_in_json(source):
+    assert json.loads(json.dumps(source.origin)) == source.origin
