@@ -78,7 +78,8 @@ def _stratified(labels: np.ndarray, settings: SplitSettings) -> np.ndarray:
         members = rng.permutation(np.flatnonzero(labels == name))
         wanted = len(members) * np.array([settings.train, settings.validation, settings.test]) + carried
         counts = _rounded(wanted, len(members))
-        carried = wanted - counts
+        # More than one is no rounding error: it is what small classes owe to the least of one.
+        carried = np.clip(wanted - counts, -1, 1)
         parts[members] = np.repeat(PARTS, counts)
     return parts
 
@@ -112,7 +113,7 @@ def _grouped(labels: np.ndarray, groups: np.ndarray, settings: SplitSettings) ->
     for part in PARTS:
         if absent := sorted(set(labels) - set(labels[parts == part])):
             raise LorascopeError(
-                f"split: with this group column the {part} part has no adapter of {', '.join(absent[:8])}; "
-                "a class needs at least three groups: choose a finer group column"
+                f"split: the {part} part has no adapter of {', '.join(absent[:8])}; a class needs three "
+                "groups (equal adapters are one): choose a finer group column, or leave the class out"
             )
     return parts
