@@ -205,7 +205,7 @@ def test_a_class_with_one_member_is_refused(prepared, refused):
 
 
 def test_groups_that_cannot_be_parted_are_refused_by_name(prepared, refused):
-    with refused("split: .*group column"):
+    with refused("split: the .* part has no adapter of .*: choose a finer group column"):
         label(prepared(), group="batch_size")
 
 
