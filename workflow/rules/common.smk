@@ -159,14 +159,18 @@ def results_of(representation):
 
 
 def results_with(final, datasets=PLAN.config["dataset"]):
-    """Return an input function: a final file of some data sets, and all cells behind it.
+    """Return an input function: a final file of some data sets, and what is behind it.
 
-    The cells stand beside it because snakemake does not miss a file behind one that is up to date.
+    Stamp and cells stand beside it because snakemake does not miss a file behind one that is up to date.
     """
     return lambda wildcards: [
         path
         for dataset in datasets
-        for path in [PLAN.folder(dataset, final), *PLAN.cell_files(dataset)]
+        for path in [
+            PLAN.folder(dataset, final),
+            PLAN.stamp(dataset),
+            *PLAN.cell_files(dataset),
+        ]
     ]
 
 
