@@ -91,6 +91,7 @@ def write_data_set(folder, names, adapters, groups, sanity) -> dict[str, np.ndar
         "parameters": 6144,
         "split": {part: int(mask.sum()) for part, mask in rows.items()},
         "sanity": sanity,
+        "duplicates": [],
         "key": "0123456789",
         "digest": "ab" * 32,
     }

@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 
 from lorascope.errors import LorascopeError
-from lorascope.files import read_metadata, read_table, write_table
+from lorascope.files import read_json, read_metadata, read_table, write_json, write_table
 from lorascope.stats.aggregate import aggregate
-from lorascope.stats.cells import CURVES, METRICS
+from lorascope.stats.cells import CURVES, TRAINED_METRICS
+from lorascope.stats.dictionary import TABLES
 from synthetic_study import default_accuracies, make_study
 
-TABLES = ("runs", "cells", "drops", "mean_drops", "curves", "confusions")
 FAILED_LOG = (
     "epoch 1\nTraceback (most recent call last):\nLorascopeError: features: NaN; run extract\nstopped\n"
 )
@@ -88,7 +88,7 @@ def test_cells_are_mean_std_and_values_of_the_runs(summarised):
     study, out = summarised
     entry = entry_of(study, "all", "spectral")
     record = record_of(json.loads((out / "results.json").read_text()), "all", "spectral")
-    for metric in METRICS:
+    for metric in TRAINED_METRICS:
         values = raw(entry, "runs", metric)
         assert record[f"{metric}_values"] == pytest.approx(values)
         assert record[f"{metric}_mean"] == pytest.approx(np.mean(values))
@@ -191,13 +191,26 @@ def test_one_seed_has_no_spread_but_a_test_set_interval(tmp_path):
 
 
 def test_sanity_is_flagged_everywhere(tmp_path):
-    study = small_study(tmp_path / "in", adapters=6, sanity=True)
+    accuracies = {("all", "stats"): 0.8, ("visual", "stats"): 0.6, ("all", "spectral"): 0.7}
+    study = small_study(tmp_path / "in", accuracies=accuracies, adapters=6, sanity=True)
     results = results_of(study, tmp_path / "out")
     assert results["sanity"] is True
     assert results["test_adapters"] == 6
     for name in TABLES:
         assert set(read_table(tmp_path / "out" / f"{name}.parquet")["sanity"].to_pylist()) == {True}
         assert read_metadata(tmp_path / "out" / f"{name}.parquet")["sanity"] is True
+
+
+def test_duplicates_are_counted_and_those_across_parts_named(tmp_path):
+    study = small_study(tmp_path / "in")
+    split = read_table(study["adapters"])["split"].to_pylist()
+    ids = read_table(study["adapters"])["adapter"].to_pylist()
+    trained = [name for name, part in zip(ids, split, strict=True) if part == "train"]
+    tested = ids[split.index("test")]
+    manifest = read_json(study["manifest"]) | {"duplicates": [trained[:3], [trained[4], tested]]}
+    write_json(study["manifest"], manifest)
+    results = results_of(study, tmp_path / "out")
+    assert results["duplicates"] == {"sets": 2, "adapters": 5, "across_parts": 1}
 
 
 def test_groups_are_the_units(tmp_path):

@@ -22,16 +22,21 @@ class Adapters:
     Attributes:
         classes: class names, sorted; a class's position is its code.
         truth: part name → (adapters,) int64 class codes, in the order of the stored probabilities.
+        test_ids: (test adapters,) the adapters' ids.
         test_units: (test adapters,) int64; adapters of one unit belong together and are resampled together.
         unit: what a unit is, "adapter" or "group".
         sanity: the three parts are the same adapters.
+        duplicates: adapters with equal weights: number of ``sets``, of ``adapters`` in them, and of sets
+            that lie ``across_parts`` (what is tested was trained on).
     """
 
     classes: tuple[str, ...]
     truth: dict[str, np.ndarray]
+    test_ids: np.ndarray
     test_units: np.ndarray
     unit: str
     sanity: bool
+    duplicates: dict[str, int]
 
     @property
     def unit_sizes(self) -> np.ndarray:
@@ -52,7 +57,7 @@ def read_adapters(path: str | Path, manifest: dict) -> Adapters:
         LorascopeError: the table is unreadable, a part is empty, or its classes are not the manifest's.
     """
     table = read_table(path)
-    if absent := {"label", "split"} - set(table.column_names):
+    if absent := {"adapter", "label", "split"} - set(table.column_names):
         raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}; run prepare again")
     labels = table["label"].cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
     classes, codes = np.unique(labels, return_inverse=True)
@@ -64,17 +69,26 @@ def read_adapters(path: str | Path, manifest: dict) -> Adapters:
     if empty := [part for part in PARTS if not rows[part].any()]:
         raise LorascopeError(f"{path}: no adapter in the {empty[0]} part; run prepare again")
     unit, units = _units(table)
+    ids = table["adapter"].to_numpy(zero_copy_only=False).astype(str)
     return Adapters(
         classes=tuple(classes.tolist()),
         truth={part: codes[rows[part]] for part in PARTS},
+        test_ids=ids[rows["test"]],
         test_units=np.unique(units[rows["test"]], return_inverse=True)[1],
         unit=unit,
         sanity=sanity,
+        duplicates=_duplicates(manifest["duplicates"], ids, split),
     )
 
 
 def _rows(split: pa.ChunkedArray, part: str) -> np.ndarray:
     return pc.equal(split, part).to_numpy()
+
+
+def _duplicates(sets: list[list[str]], ids: np.ndarray, split: pa.ChunkedArray) -> dict[str, int]:
+    part_of = dict(zip(ids.tolist(), split.to_pylist(), strict=True)) if sets else {}
+    across = sum(len({part_of[member] for member in members}) > 1 for members in sets)
+    return {"sets": len(sets), "adapters": sum(map(len, sets)), "across_parts": across}
 
 
 def _units(table: pa.Table) -> tuple[str, np.ndarray]:

@@ -11,14 +11,17 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from lorascope.files import read_json, write_bytes, write_json, write_table
-from lorascope.stats import drops, tables
+from lorascope.stats import comparisons, details, drops, tables
 from lorascope.stats.adapters import Adapters, read_adapters
+from lorascope.stats.baseline import PERMUTATIONS
 from lorascope.stats.cells import CURVES, IDENTITY, TESTED_PARTS, Cell, read_cell
+from lorascope.stats.columns import test_counts
 from lorascope.stats.intervals import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, SPARSE_UNITS
+from lorascope.stats.scores import CALIBRATION_BINS
 
 RESULTS_FILE = "results.json"
 # Rises when a reader of results.json would have to change.
-RESULTS_FORMAT = 1
+RESULTS_FORMAT = 2
 PACKAGES = ("lorascope", "numpy", "pyarrow", "scikit-learn", "scipy", "torch")
 
 METHODS = {
@@ -36,6 +39,19 @@ METHODS = {
         "Pagano & Tritchler 1983); the exact McNemar test when there is one seed"
     ),
     "drop_correction": "Holm (1979) over the representations of one probe and layer set",
+    "comparison": (
+        "paired, on the same test units, which all cells share: exact sign-flip test as for the drop, "
+        "adjusted Wald interval (Agresti & Min 2005), Holm (1979) over the pairs of one layer set and probe"
+    ),
+    "permutation": (
+        f"the same answers against dealt labels (Ojala & Garriga 2010, test 1; {PERMUTATIONS} permutations, "
+        "one-sided), Holm (1979) over all cells"
+    ),
+    "effect_size": "Cohen's (1988) h between two accuracies; d_z over the units' paired differences",
+    "calibration": (
+        f"expected calibration error over {CALIBRATION_BINS} equal bins (Guo et al. 2017); Brier (1950) "
+        "score summed over the classes; the loss is the mean negative log-likelihood in nats"
+    ),
     "best": "the cell with the highest mean validation accuracy; the test part decides nothing",
     "chance": "test accuracy of always naming the most frequent class of the training part",
 }
@@ -48,8 +64,8 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         study: ``dataset`` (name); ``cells``, each with layer_set, representation, probe, and ``runs``,
             ``details`` and ``logs`` (paths, one per block of seeds); ``adapters`` and ``manifest`` (paths);
             ``settings``; ``keys``.
-        out_dir: folder of runs, cells, drops, mean_drops, curves and confusions (.parquet and .csv) and
-            results.json, which holds all of them.
+        out_dir: folder of the tables that docs/metrics.md describes (.parquet and .csv) and results.json,
+            which holds all of them but the answers to single adapters.
 
     Returns:
         The path of results.json.
@@ -67,8 +83,12 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         "cells": tables.cells_table(cells, adapters),
         "drops": drops.drops_table(cells, adapters),
         "mean_drops": drops.mean_drops_table(cells, adapters),
-        "curves": tables.curves_table(cells, adapters),
-        "confusions": tables.confusions_table(cells, adapters),
+        "comparisons": comparisons.comparisons_table(cells, adapters),
+        "curves": details.curves_table(cells, adapters),
+        "confusions": details.confusions_table(cells, adapters),
+        "classes": details.classes_table(cells, adapters),
+        "reliability": details.reliability_table(cells, adapters),
+        "answers": details.answers_table(cells, adapters),
     }
     results = _head(study, manifest, adapters) | {
         "reference": drops.reference_layer_set(cells),
@@ -94,8 +114,9 @@ def _head(study: dict, manifest: dict, adapters: Adapters) -> dict:
         "methods": {**METHODS, "confidence": CONFIDENCE, "resampling_seed": RESAMPLING_SEED},
         "classes": list(adapters.classes),
         "unit": adapters.unit,
+        "duplicates": adapters.duplicates,
         "chance": adapters.chance,
-        **tables.test_counts(adapters),
+        **test_counts(adapters),
     }
 
 
@@ -109,16 +130,23 @@ def _best(cells: pa.Table) -> dict[str, str] | None:
 
 
 def _body(summary: dict[str, pa.Table], cells: list[Cell], adapters: Adapters) -> dict:
-    """The tables as lists of records; curves and confusion matrices inside the record of their cell."""
+    """The tables as lists of records; what belongs to one cell lies inside its record."""
     records = summary["cells"].to_pylist()
     for record, cell in zip(records, cells, strict=True):
         record["seed_values"] = cell.seeds.tolist()
-        record["curves"] = _curves(tables.curves_table([cell], adapters))
+        record["curves"] = _curves(details.curves_table([cell], adapters))
         record["confusions"] = {
             part: cell.confusions[part].mean(axis=0).tolist() for part in TESTED_PARTS if cell.found
         }
-    listed = {name: summary[name].to_pylist() for name in ("drops", "mean_drops", "runs")}
+        record["per_class"] = _part_of(details.classes_table([cell], adapters))
+        record["reliability"] = _part_of(details.reliability_table([cell], adapters))
+    listed = {name: summary[name].to_pylist() for name in ("drops", "mean_drops", "comparisons", "runs")}
     return {"cells": records, **listed}
+
+
+def _part_of(table: pa.Table) -> list[dict]:
+    """Records without the columns that the cell's record has already."""
+    return table.drop_columns([*IDENTITY, "sanity"]).to_pylist()
 
 
 def _curves(table: pa.Table) -> dict[str, list]:

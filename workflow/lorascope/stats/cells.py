@@ -11,27 +11,32 @@ import pyarrow.compute as pc
 from lorascope.errors import LorascopeError
 from lorascope.files import read_table
 from lorascope.stats.adapters import Adapters
+from lorascope.stats.scores import SCORES, probability_scores
 
 IDENTITY = ("dataset", "layer_set", "representation", "probe")
 DONE, PARTIAL, FAILED, MISSING = "done", "partial", "failed", "missing"
 
-# The metrics of one run that are averaged over seeds; shares are fractions.
-METRICS = (
+TESTED_PARTS = ("validation", "test")
+
+# What training writes of each run, and what follows from its probabilities; shares are fractions.
+TRAINED_METRICS = (
     *("train_accuracy", "validation_accuracy", "test_accuracy"),
     *("validation_f1", "validation_precision", "validation_recall"),
     *("test_f1", "test_precision", "test_recall"),
     *("train_loss", "validation_loss", "test_loss"),
     *("best_epoch", "epochs", "seconds"),
 )
+SCORED_METRICS = tuple(f"{part}_{score}" for part in TESTED_PARTS for score in SCORES)
+# All of them are averaged over seeds.
+METRICS = (*TRAINED_METRICS, *SCORED_METRICS)
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
-TESTED_PARTS = ("validation", "test")
 
-RUN_COLUMNS = [*IDENTITY, "seed", *METRICS, "features", "layers"]
+RUN_COLUMNS = [*IDENTITY, "seed", *TRAINED_METRICS, "features", "layers"]
 DETAIL_COLUMNS = [
     "seed",
     *(f"curve_{name}" for name in CURVES),
     *(f"confusion_{part}" for part in TESTED_PARTS),
-    "test_probabilities",
+    *(f"{part}_probabilities" for part in TESTED_PARTS),
 ]
 # "SomeError: …", "error: …", a bare "MemoryError", or the kernel's "Killed".
 ERROR_LINE = re.compile(r"\w*(?:error|exception)\s*(?::|$)|\bkilled\b", re.IGNORECASE)
@@ -43,7 +48,8 @@ class Cell:
 
     Attributes:
         reason: why the status is not "done"; empty when it is.
-        runs: one row a seed; None when nothing was found.
+        runs: one row a seed, with every metric; None when nothing was found.
+        probabilities: part → (seeds, adapters, classes).
         correct: (seeds, test adapters) bool; None when nothing was found.
         curves: name → one float array per seed, one value per epoch.
         confusions: part → (seeds, classes, classes) counts, rows are the truth.
@@ -56,6 +62,7 @@ class Cell:
     status: str
     reason: str = ""
     runs: pa.Table | None = None
+    probabilities: dict[str, np.ndarray] = field(default_factory=dict)
     correct: np.ndarray | None = None
     curves: dict[str, list[np.ndarray]] = field(default_factory=dict)
     confusions: dict[str, np.ndarray] = field(default_factory=dict)
@@ -117,14 +124,18 @@ def read_cell(dataset: str, entry: dict, adapters: Adapters) -> Cell:
         raise LorascopeError(
             f"{found[0].details}: its seeds are not those of the runs beside it; delete both"
         )
+    where = found[0].details
+    probabilities = {part: _probabilities(details, part, adapters, where) for part in TESTED_PARTS}
+    confusions = {part: _confusions(details, part, adapters, where) for part in TESTED_PARTS}
     return Cell(
         **identity,
         status=status,
         reason=reason,
-        runs=runs,
-        correct=_correct(runs, details, adapters, found[0].details),
+        runs=_scored(runs, probabilities, confusions, adapters),
+        probabilities=probabilities,
+        correct=_correct(runs, probabilities["test"], adapters, where),
         curves={name: _lists(details[f"curve_{name}"]) for name in CURVES},
-        confusions={part: _confusions(details, part, adapters, found[0].details) for part in TESTED_PARTS},
+        confusions=confusions,
     )
 
 
@@ -164,10 +175,21 @@ def _lists(column: pa.ChunkedArray) -> list[np.ndarray]:
     return np.split(_flat(column).astype(np.float64), np.cumsum(lengths)[:-1])
 
 
-def _correct(runs: pa.Table, details: pa.Table, adapters: Adapters, path: Path) -> np.ndarray:
-    truth, classes = adapters.truth["test"], len(adapters.classes)
-    shape = (runs.num_rows, len(truth), classes)
-    probabilities = _shaped(_flat(details["test_probabilities"]), shape, path)
+def _scored(runs: pa.Table, probabilities: dict, confusions: dict, adapters: Adapters) -> pa.Table:
+    for part in TESTED_PARTS:
+        scores = probability_scores(probabilities[part], adapters.truth[part], confusions[part])
+        for name, values in scores.items():
+            runs = runs.append_column(f"{part}_{name}", pa.array(values))
+    return runs
+
+
+def _probabilities(details: pa.Table, part: str, adapters: Adapters, path: Path) -> np.ndarray:
+    shape = (details.num_rows, len(adapters.truth[part]), len(adapters.classes))
+    return _shaped(_flat(details[f"{part}_probabilities"]), shape, path)
+
+
+def _correct(runs: pa.Table, probabilities: np.ndarray, adapters: Adapters, path: Path) -> np.ndarray:
+    truth = adapters.truth["test"]
     correct = probabilities.argmax(axis=2) == truth
     # Probabilities are rounded to float32, so that a near tie may fall the other way, but never two.
     surplus = np.abs(correct.sum(axis=1) - runs["test_accuracy"].to_numpy() * len(truth))

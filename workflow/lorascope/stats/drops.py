@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from lorascope.stats.adapters import Adapters
 from lorascope.stats.cells import DONE, FAILED, MISSING, PARTIAL, Cell
+from lorascope.stats.columns import SANITY, holm_columns, mean_and_std, test_counts
 from lorascope.stats.intervals import seeds_interval
-from lorascope.stats.paired import Drop, holm, paired_drop
-from lorascope.stats.tables import SANITY, mean_and_std, test_counts
+from lorascope.stats.paired import Drop, paired_drop
 
 REFERENCE = "all"
 TOO_FEW_SEEDS = "no seed in common"
@@ -21,6 +21,7 @@ _COMPARED = [
     *((name, _NUMBERS) for name in ("drop", "drop_low", "drop_high")),
     ("drop_method", pa.string()),
     *((name, _NUMBERS) for name in ("relative_drop", "relative_drop_low", "relative_drop_high", "p")),
+    *((name, _NUMBERS) for name in ("cohen_h", "cohen_dz")),
 ]
 _COUNTS = [("test_adapters", pa.int64()), ("test_units", pa.int64()), SANITY]
 DROPS_SCHEMA = pa.schema(
@@ -85,9 +86,7 @@ def _families(cells: list[Cell]) -> list[tuple[tuple[str, str], list[tuple[Cell,
 
 def _family_rows(pairs: list[tuple[Cell, Cell]], adapters: Adapters) -> list[dict]:
     rows = [_drop_row(reference, other, adapters) for reference, other in pairs]
-    tested = [row for row in rows if "p" in row]
-    for row, adjusted in zip(tested, holm([row["p"] for row in tested]), strict=True):
-        row["p_holm"] = adjusted
+    holm_columns(rows, "p")
     return rows
 
 
@@ -153,6 +152,8 @@ def _compared(drop: Drop) -> dict:
         "relative_drop_low": drop.relative_interval.low,
         "relative_drop_high": drop.relative_interval.high,
         "p": drop.p,
+        "cohen_h": drop.h,
+        "cohen_dz": drop.dz,
     }
 
 

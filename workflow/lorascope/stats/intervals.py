@@ -52,7 +52,7 @@ def accuracy_interval(correct: np.ndarray, sizes: np.ndarray) -> Interval:
     return bootstrap_interval((correct, sizes), _ratio)
 
 
-def wilson_interval(share: float, units: int) -> Interval:
+def wilson_interval(share: float, units: float) -> Interval:
     """Wilson's score interval (Wilson 1927) of a share of ``units``; the share need not be a whole count."""
     z = stats.norm.ppf((1 + CONFIDENCE) / 2)
     shrink = 1 + z**2 / units

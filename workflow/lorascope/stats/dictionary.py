@@ -1,0 +1,288 @@
+"""What every column of the summary tables means. ``python -m lorascope.stats.dictionary`` prints the page.
+
+The tests hold these words against the tables' schemas and docs/metrics.md against these words.
+"""
+
+import pyarrow as pa
+
+from lorascope.stats.aggregate import METHODS
+from lorascope.stats.cells import CURVES, METRICS
+from lorascope.stats.comparisons import COMPARISONS_SCHEMA
+from lorascope.stats.details import (
+    ANSWERS_SCHEMA,
+    CLASSES_SCHEMA,
+    CONFUSIONS_SCHEMA,
+    CURVES_SCHEMA,
+    PER_CLASS,
+    RELIABILITY_SCHEMA,
+)
+from lorascope.stats.drops import DROPS_SCHEMA, MEAN_DROPS_SCHEMA
+from lorascope.stats.tables import CELLS_SCHEMA, RUNS_SCHEMA
+
+TABLES: dict[str, tuple[str, pa.Schema]] = {
+    "runs": ("run (seed of a cell)", RUNS_SCHEMA),
+    "cells": ("cell (data set × layer set × representation × probe), also where it failed", CELLS_SCHEMA),
+    "drops": ("representation, probe and layer set other than the reference", DROPS_SCHEMA),
+    "mean_drops": ("probe and layer set: the drop on average over the representations", MEAN_DROPS_SCHEMA),
+    "comparisons": ("layer set, probe and pair of representations", COMPARISONS_SCHEMA),
+    "curves": ("cell and epoch", CURVES_SCHEMA),
+    "confusions": ("cell, part, true and predicted class", CONFUSIONS_SCHEMA),
+    "classes": ("cell and class, on the test part", CLASSES_SCHEMA),
+    "reliability": ("cell, part and bin of confidence that holds answers", RELIABILITY_SCHEMA),
+    "answers": ("cell and test adapter", ANSWERS_SCHEMA),
+}
+
+_PARTS = {"train": "training", "validation": "validation", "test": "test"}
+_SCORES = {
+    "accuracy": "share of {part} adapters whose class is named (the most probable one)",
+    "f1": "F1 on the {part} part, mean over the classes that occur (macro)",
+    "precision": "precision on the {part} part, macro; a class that is never named has 0",
+    "recall": "recall on the {part} part, macro (balanced accuracy)",
+    "loss": "negative log-likelihood of the true {part} classes, mean, nats; ln(classes) knows nothing",
+    "top3_accuracy": "share of {part} adapters whose class is among the three most probable (ties: not)",
+    "auroc": "area under the ROC curve on the {part} part, one class against the rest, macro; chance is 0.5",
+    "mcc": "Matthews' correlation on the {part} part (Gorodkin 2004), −1 to 1; 0 knows nothing",
+    "ece": "expected calibration error on the {part} part (Guo et al. 2017), 0 is calibrated; biased upwards "
+    "on few adapters",
+    "brier": "Brier score on the {part} part, summed over the classes, 0 (certain and right) to 2",
+    "confidence": "mean probability of the named class on the {part} part; above the accuracy: overconfident",
+}
+_METRICS = {
+    **{
+        f"{part}_{score}": text.format(part=words)
+        for part, words in _PARTS.items()
+        for score, text in _SCORES.items()
+        if f"{part}_{score}" in METRICS
+    },
+    "best_epoch": "epoch whose weights were kept (best validation accuracy), from 1",
+    "epochs": "epochs until the early stop",
+    "seconds": "wall-clock seconds of the seed's training; the only column that another run changes",
+}
+_CURVES = {
+    "train_loss": "training loss, nats",
+    "validation_loss": "validation loss, nats",
+    "validation_accuracy": "validation accuracy",
+}
+_PER_CLASS = {
+    "precision": "share of the adapters named so that are of this class",
+    "recall": "share of this class's adapters that are named so",
+    "f1": "harmonic mean of precision and recall",
+}
+_IDENTITY = {
+    "dataset": "name of the data set",
+    "layer_set": "layers that the probe saw",
+    "representation": "features that the probe saw",
+    "probe": "classifier",
+    "sanity": "true where the three parts are the same adapters: the scores are a sanity check only",
+}
+_COUNTED = {
+    "test_adapters": "adapters of the test part",
+    "test_units": "independent units among them: adapters, or groups",
+}
+_EFFECTS = {
+    "cohen_h": "effect size of the two accuracies, Cohen's h: 0.2 small, 0.5 medium, 0.8 large",
+    "cohen_dz": "effect size of the paired difference over units, Cohen's d_z; empty where all are equal",
+}
+_DROP = {
+    "reference": "layer set that is compared with",
+    "layer_set": "layer set that is compared",
+    "reference_accuracy": "test accuracy with the reference, mean over the common seeds",
+    "accuracy": "test accuracy with the layer set, mean over the common seeds",
+    "drop": "reference_accuracy − accuracy; negative is a gain",
+    "drop_low": "lower end of the drop's 95 % test-set interval",
+    "drop_high": "its upper end",
+    "drop_method": "method of the interval: bootstrap or adjusted-wald",
+    "relative_drop": "drop over reference_accuracy; empty where that is 0",
+    "relative_drop_low": "lower end of its 95 % test-set interval",
+    "relative_drop_high": "its upper end",
+    "p": "two-sided p of the exact sign-flip test over units; with one seed the exact McNemar test",
+    **_EFFECTS,
+    **_COUNTED,
+}
+_COLUMNS: dict[str, dict[str, str]] = {
+    "runs": {
+        **_METRICS,
+        "seed": "seed of the run",
+        "features": "number of feature columns",
+        "layers": "number of layers in the set",
+    },
+    "cells": {
+        "status": "done, partial (some blocks of seeds), failed or missing",
+        "reason": "why it is not done: the log's last error, or the first file that is not there",
+        "seeds": "runs that there are",
+        "features": "number of feature columns",
+        "layers": "number of layers in the set",
+        **{f"{name}_mean": f"{text}; mean over seeds" for name, text in _METRICS.items()},
+        **{f"{name}_std": "its standard deviation (n−1) over seeds" for name in _METRICS},
+        **{f"{name}_values": "its values, seed by seed" for name in _METRICS},
+        "test_accuracy_seeds_low": "lower end of the 95 % t-interval over seeds",
+        "test_accuracy_seeds_high": "its upper end",
+        "test_accuracy_adapters_low": "lower end of the 95 % test-set interval",
+        "test_accuracy_adapters_high": "its upper end",
+        "test_accuracy_adapters_method": "its method: bootstrap or wilson",
+        "train_test_gap": "mean training accuracy − mean test accuracy",
+        "validation_test_gap": "mean validation accuracy − mean test accuracy",
+        "chance": "test accuracy of always naming the training part's most frequent class",
+        "cohen_h_over_chance": "effect size of the test accuracy over chance, Cohen's h",
+        "permutation_mean": "accuracy of the same answers under dealt labels, mean over the deals",
+        "permutation_high": "97.5 % quantile of that",
+        "permutation_p": "one-sided p of the accuracy under dealt labels",
+        "permutation_p_holm": "the same, Holm-corrected over all cells",
+        "permutation_unit": "what the labels were dealt to: adapter or group",
+        **_COUNTED,
+    },
+    "drops": {
+        "status": "status of the less finished side",
+        "reason": "why there is no drop",
+        **_DROP,
+        "p_holm": "p, Holm-corrected over the representations of one probe and layer set",
+        "seeds": "seeds that both sides have",
+        "seeds_drop_mean": "drop of the reported accuracies, mean over the common seeds",
+        "seeds_drop_std": "its standard deviation (n−1) over seeds",
+        "seeds_drop_low": "lower end of its 95 % t-interval over seeds",
+        "seeds_drop_high": "its upper end",
+        "seeds_drop_values": "its values, seed by seed",
+    },
+    "mean_drops": {
+        **_DROP,
+        "representations": "representations that are averaged, each with the same weight",
+    },
+    "comparisons": {
+        "representation": "the more accurate representation",
+        "other": "the less accurate one",
+        "accuracy": "test accuracy of the former, mean over the common seeds",
+        "other_accuracy": "test accuracy of the latter",
+        "difference": "accuracy − other_accuracy",
+        "difference_low": "lower end of its 95 % test-set interval",
+        "difference_high": "its upper end",
+        "difference_method": "method of the interval: adjusted-wald",
+        "p": _DROP["p"],
+        "p_holm": "p, Holm-corrected over the pairs of one layer set and probe",
+        "seeds": "seeds that both have",
+        **_EFFECTS,
+        **_COUNTED,
+    },
+    "curves": {
+        "epoch": "epoch, from 1",
+        "seeds": "seeds that still trained in this epoch",
+        **{f"{name}_mean": f"{_CURVES[name]}; mean over these seeds" for name in CURVES},
+        **{f"{name}_std": "its standard deviation (n−1)" for name in CURVES},
+    },
+    "confusions": {
+        "part": "validation or test",
+        "truth": "true class",
+        "predicted": "class that the probe names",
+        "adapters": "adapters, mean over seeds",
+        "share": "the same, as a share of the true class",
+    },
+    "classes": {
+        "class": "true class",
+        "adapters": "test adapters of the class",
+        **{f"{name}_mean": f"{_PER_CLASS[name]}; mean over seeds" for name in PER_CLASS},
+        **{f"{name}_std": "its standard deviation (n−1) over seeds" for name in PER_CLASS},
+        "recall_adapters_low": "lower end of the recall's 95 % test-set interval (Wilson)",
+        "recall_adapters_high": "its upper end",
+    },
+    "reliability": {
+        "part": "validation or test",
+        "low": "lower edge of the bin of the named class's probability",
+        "high": "its upper edge, which belongs to the bin",
+        "adapters": "adapters in the bin, mean over seeds",
+        "confidence": "mean probability of the named class in the bin, all seeds pooled",
+        "accuracy": "share of right answers in the bin, all seeds pooled",
+        "accuracy_low": "lower end of its 95 % Wilson interval; each adapter counts once, not once a seed",
+        "accuracy_high": "its upper end",
+    },
+    "answers": {
+        "adapter": "id of the test adapter",
+        "class": "its true class",
+        "unit": "number of the unit that it belongs to",
+        "hits": "seeds that name the class",
+        "seeds": "seeds of the cell",
+    },
+}
+
+_HEAD = """\
+# Metrics
+
+Every column of `results/<data set>/summary/`. Each table is there as parquet and as CSV; `results.json` holds
+all of them but `answers`. Shares are fractions between 0 and 1, times are seconds, losses are nats. An empty
+value (`null`) means that there is no such number, never zero. This page is generated:
+`python -m lorascope.stats.dictionary > docs/metrics.md`.
+
+Two uncertainties are never mixed up. `…_std`, `…_seeds_low` and `…_seeds_high` are over **seeds**: the luck
+of a training run. `…_adapters_low`, `…_adapters_high` and the intervals of drops and differences are over the
+**test adapters** (or groups of them): what other adapters might have scored.
+"""
+_PRACTICE = {
+    "split by concept": "`group` in the data set's settings: no group lies in two parts, and groups are the "
+    "units that are resampled",
+    "overlap of images": "groups tie adapters of one image source; equal adapters are counted on the page",
+    "leakage controls": "permutation baseline in `cells`; norm-only and metadata-only controls are "
+    "representations of their own, not statistics",
+    "uncertainty": "t-interval over seeds, test-set interval, permutation p, Holm over every family; spread "
+    "over folds: not applicable to a fixed split",
+    "paired comparison": "`drops` (layer sets), `comparisons` (representations): same adapters, same seeds",
+    "layer arms": "one row in `drops` per layer set of the study",
+    "calibration": "ECE, Brier, log-likelihood, `reliability`; abstention and conformal sets: not computed",
+    "robustness": "a property of features, not of results: tested where they are computed",
+    "learning curve over data-set sizes": "one study a size, set side by side by `lorascope compare`",
+    "further targets": "a study each: the label is a setting of the data set",
+}
+
+
+def describe(table: str, column: str) -> str:
+    """What a column of a table means.
+
+    Raises:
+        KeyError: there is no such table or column.
+    """
+    own = _COLUMNS[table]
+    return own[column] if column in own else _IDENTITY[column]
+
+
+def described(table: str) -> set[str]:
+    """Names of the columns that a table's words are for."""
+    return set(_COLUMNS[table])
+
+
+def markdown() -> str:
+    """The text of docs/metrics.md."""
+    parts = [_HEAD, _methods()]
+    for table, (row, schema) in TABLES.items():
+        parts.append(f"## `{table}`\n\nOne row a {row}.\n\n{_table(_lines(table, schema))}")
+    practice = _table(list(_PRACTICE.items()), ("expectation", "here"))
+    parts.append(f"## What the field expects of an evaluation\n\n{practice}")
+    return "\n".join(parts)
+
+
+def _methods() -> str:
+    lines = [(name.replace("_", " "), text) for name, text in METHODS.items()]
+    return f"## Methods\n\n{_table(lines, ('what', 'how'))}"
+
+
+def _lines(table: str, schema: pa.Schema) -> list[tuple[str, str]]:
+    # Mean, deviation and values of one metric are three columns of one meaning: one line.
+    names = [
+        name for name in schema.names if not name.endswith(("_std", "_values")) or not _of_mean(name, schema)
+    ]
+    return [(_column_words(name, schema), describe(table, name)) for name in names]
+
+
+def _column_words(name: str, schema: pa.Schema) -> str:
+    stem = name.removesuffix("_mean")
+    others = [f"{stem}{suffix}" for suffix in ("_std", "_values") if name.endswith("_mean")]
+    return ", ".join(f"`{column}`" for column in (name, *others) if column in schema.names)
+
+
+def _of_mean(name: str, schema: pa.Schema) -> bool:
+    return f"{name.removesuffix('_std').removesuffix('_values')}_mean" in schema.names
+
+
+def _table(lines: list[tuple[str, str]], head: tuple[str, str] = ("column", "meaning")) -> str:
+    rows = [f"| {first} | {second} |" for first, second in lines]
+    return "\n".join(["| {} | {} |".format(*head), "| --- | --- |", *rows, ""])
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")
