@@ -2,15 +2,17 @@
 
 import copy
 import difflib
+import math
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import best_match
 from snakemake.utils import update_config
 
+from lorascope.data.split import SplitSettings
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import REPRESENTATIONS
 
@@ -34,12 +36,19 @@ def read_config(files: Sequence[str], overrides: Sequence[str]) -> dict:
     config: dict = {}
     for file in [DEFAULT_STUDY, *files]:
         update_config(config, _read_yaml(file))
-    for override in overrides:
-        name, equals, value = override.partition("=")
-        if not equals:
-            raise LorascopeError(f"--config {override}: write KEY=VALUE")
-        update_config(config, {name: yaml.safe_load(value)})
+    if overrides:
+        update_config(config, _read_overrides(overrides))
     return config
+
+
+def _read_overrides(overrides: Sequence[str]) -> dict:
+    # Slow to import, and needed only here; what it reads differs from YAML (numbers in a map stay text).
+    from snakemake.cli import parse_config
+
+    try:
+        return parse_config(overrides)
+    except ValueError as error:
+        raise LorascopeError(f"--config: write KEY=VALUE ({error})") from None
 
 
 def _read_yaml(file: str | Path) -> dict:
@@ -47,7 +56,9 @@ def _read_yaml(file: str | Path) -> dict:
         content = yaml.safe_load(Path(file).read_text())
     except FileNotFoundError:
         raise LorascopeError(f"{file}: no such file") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise LorascopeError(f"{file}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise LorascopeError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise LorascopeError(f"{file}: holds no settings")
@@ -61,7 +72,8 @@ def load_config(config: dict) -> dict:
         config: what YAML or ``--config`` gave.
 
     Raises:
-        LorascopeError: an unknown key, a wrong type, or a name that is defined nowhere.
+        LorascopeError: an unknown key, a wrong type, a name that is defined nowhere, or shares of the split
+            that do not add up to 1.
     """
     filled = copy.deepcopy(config)
     _check(filled, schema(), "config")
@@ -73,12 +85,30 @@ def load_config(config: dict) -> dict:
     if isinstance(filled["dataset"], str):
         filled["dataset"] = [filled["dataset"]]
     _check_names(filled)
+    SplitSettings(**filled["split"])
     return filled
+
+
+def _is_integer(_, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_, value: object) -> bool:
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# JSON Schema takes 5.0 for an integer; Python's range does not. NaN is below no minimum.
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
 
 
 def _check(value: object, part: dict, where: str) -> None:
     with_definitions = {**part, "$defs": schema()["$defs"]}
-    error = best_match(Draft202012Validator(with_definitions).iter_errors(value))
+    error = best_match(_Validator(with_definitions).iter_errors(value))
     if error is not None:
         raise LorascopeError(_message(error, where))
 
@@ -105,6 +135,8 @@ def _unknown_key(error, place: str) -> str:
 
 
 def _kind(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "not finite"
     kinds = {
         str: "text",
         bool: "true/false",
@@ -134,8 +166,8 @@ def _hint(error) -> str:
             number = float(error.instance)
         except ValueError:
             return ""
-        if error.validator_value == "number" or number.is_integer():
-            return f"; YAML reads this as text: write {number:.10g} without quotes"
+        if number.is_integer() or (error.validator_value == "number" and math.isfinite(number)):
+            return f"; it was read as text: write {number:.10g} without quotes, in a config file"
     return ""
 
 
