@@ -80,7 +80,9 @@ def _error(cell: Cell) -> str:
 
 def _newest_other(cell: Cell) -> Path | None:
     """Return a result of this cell under another key, the newest."""
-    found = Path(cell.folder).parent.glob("*/seeds/*.runs.parquet")
+    own = Path(cell.folder)
+    # Under its own key there may be other seeds: those are not stale.
+    found = [path for path in own.parent.glob("*/seeds/*.runs.parquet") if path.parents[1] != own]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
@@ -120,6 +122,9 @@ _STYLES = {DONE: "green", PARTIAL: "yellow", FAILED: "red", STALE: "magenta", MI
 
 
 def _cell_text(state: dict) -> str:
+    from rich.markup import escape
+
     words = {DONE: f"{state['seeds']} seeds", MISSING: "missing"}
     text = words.get(state["state"], f"{state['state']}: {state['why']}")
-    return f"[{_STYLES[state['state']]}]{text}[/]"
+    # An error message may hold brackets.
+    return f"[{_STYLES[state['state']]}]{escape(text)}[/]"
