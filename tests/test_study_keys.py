@@ -1,0 +1,195 @@
+"""Content addresses: equal settings have one key, and code counts exactly where it is used."""
+
+import ast
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lorascope
+from lorascope.features.registry import REPRESENTATIONS, parts
+from lorascope.study import keys, steps
+from lorascope.study.config import load_config
+from lorascope.study.plan import Plan
+
+COMPUTED = REPRESENTATIONS[:-1]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def reordered(value):
+    """Return the value with the keys of every map in reverse order."""
+    if isinstance(value, dict):
+        return {name: reordered(value[name]) for name in reversed(value)}
+    return [reordered(item) for item in value] if isinstance(value, list) else value
+
+
+@given(JSON)
+def test_the_order_of_keys_does_not_matter(value):
+    assert keys.canonical_json(reordered(value)) == keys.canonical_json(value)
+    assert keys.key_of(reordered(value)) == keys.key_of(value)
+    assert json.loads(keys.canonical_json(value)) == value
+
+
+@given(JSON, JSON)
+def test_different_values_have_different_keys(one, other):
+    # 1, 1.0 and True are equal to Python but are different settings.
+    assert (keys.key_of(one) == keys.key_of(other)) == (
+        keys.canonical_json(one) == keys.canonical_json(other)
+    )
+
+
+def test_keys_tell_how_values_are_nested():
+    nestings = [("a", "b"), ("ab",), (["a", "b"],), ("a", ["b"]), ("b", "a"), ("a", "b", None)]
+    assert len({keys.key_of(*nesting) for nesting in nestings}) == len(nestings)
+
+
+def test_a_key_is_ten_hexadecimal_digits():
+    key = keys.key_of("prepare", {"path": "x"})
+    assert len(key) == keys.KEY_DIGITS == 10
+    assert set(key) <= set("0123456789abcdef")
+
+
+# code
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package's source that a test may edit; keys are taken from it."""
+    root = tmp_path / "lorascope"
+    shutil.copytree(Path(lorascope.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(keys, "_ROOT", root)
+    forget()
+    yield root
+    monkeypatch.undo()
+    forget()
+
+
+def forget():
+    for cached in (keys.code_digest, keys._source, keys._imports):
+        cached.cache_clear()
+
+
+def edit(file):
+    with file.open("a") as opened:
+        opened.write("# a comment\n")
+    forget()
+
+
+def step_keys():
+    """Return the keys of every step of a small study."""
+    study = Plan(load_config({"dataset": "five", "datasets": {"five": {"source": "sanity"}}}))
+    return {
+        "data": study.data_key("five"),
+        "labels": study.label_key("five"),
+        **{f"features/{name}": study.feature_key("five", name) for name in COMPUTED},
+        **{f"cell/{cell.representation}/{cell.layer_set}": cell.key for cell in study.cells("five")},
+        "study": study.study_key("five"),
+    }
+
+
+def changed_by(package, file):
+    """Return the names of the keys that an edit of a file changes."""
+    before = step_keys()
+    edit(package / file)
+    after = step_keys()
+    return {name for name in before if before[name] != after[name]}
+
+
+def cells_of(*representations):
+    return {f"cell/{name}/{layer_set}" for name in representations for layer_set in ("all", "visual")}
+
+
+def test_without_an_edit_no_key_changes(package):
+    before = step_keys()
+    forget()
+    assert step_keys() == before
+
+
+@pytest.mark.parametrize("name", ["stats", "spectral"])
+def test_a_comment_in_a_representation_changes_that_representation_only(package, name):
+    users = [other for other in REPRESENTATIONS if name in parts(other)]
+    assert changed_by(package, f"features/{name}.py") == {f"features/{name}", "study"} | cells_of(*users)
+
+
+@pytest.mark.parametrize(
+    ("file", "first"),
+    [
+        ("files.py", {"data", "labels", "features/stats", "study"} | cells_of("stats")),
+        ("adapters/names.py", {"data", "labels", "features/stats", "study"} | cells_of("stats")),
+        ("data/sources/arrow.py", {"data", "labels", "features/stats", "study"} | cells_of("stats")),
+        ("features/extract.py", {"features/stats", "study"} | cells_of("stats")),
+    ],
+)
+def test_an_edit_changes_all_that_comes_after(package, file, first):
+    assert first <= changed_by(package, file)
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("data/labels.py", {"labels", "study"} | cells_of(*REPRESENTATIONS)),
+        ("probes/mlp.py", {"study"} | cells_of(*REPRESENTATIONS)),
+        ("stats/aggregate.py", {"study"}),
+        ("report/page.py", {"study"}),
+        ("zoo/unet.py", set()),
+        ("study/progress.py", set()),
+        ("study/plan.py", set()),
+        ("cli.py", set()),
+    ],
+)
+def test_an_edit_changes_nothing_that_comes_before(package, file, changed):
+    assert changed_by(package, file) == changed
+
+
+def test_a_new_import_is_followed_also_inside_a_function(package):
+    modules = steps.LABEL
+    (package / "helper.py").write_text("from lorascope import errors\n")
+    before = keys.code_digest(*modules)
+    with (package / "data" / "labels.py").open("a") as opened:
+        opened.write("\n\ndef late():\n    from lorascope.helper import errors\n\n    return errors\n")
+    forget()
+    assert keys.code_digest(*modules) != before
+    before = keys.code_digest(*modules)
+    edit(package / "helper.py")
+    assert keys.code_digest(*modules) != before
+
+
+def test_imports_in_a_circle_end(package):
+    (package / "one.py").write_text("import lorascope.two\n")
+    (package / "two.py").write_text("import lorascope.one\n")
+    assert keys.code_digest("lorascope.one") == keys.code_digest("lorascope.two")
+
+
+def test_a_module_that_is_not_there_is_an_error():
+    with pytest.raises(ModuleNotFoundError, match=r"lorascope\.absent"):
+        keys.code_digest("lorascope.absent")
+
+
+def test_a_data_file_counts(package):
+    before = keys.file_digest("study/config.schema.yaml")
+    edit(package / "study" / "config.schema.yaml")
+    assert keys.file_digest("study/config.schema.yaml") != before
+
+
+def test_every_module_of_every_step_is_there():
+    named = [steps.ZOO_BASE, steps.ZOO_TRAIN, steps.PREPARE, steps.LABEL, steps.TRAIN, steps.RESULTS]
+    for modules in [*named, *map(steps.extract, COMPUTED)]:
+        assert all(keys._path(module) for module in modules)
+
+
+def test_imports_are_of_the_kinds_that_keys_follow():
+    """A relative import, or one by a computed name outside the registry, would not count in any key."""
+    for file in Path(lorascope.__file__).parent.rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        assert not [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level], file
+        names = {node.id for node in nodes if isinstance(node, ast.Name)}
+        names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        if file.name != "registry.py":
+            assert not names & {"import_module", "__import__"}, file
