@@ -27,6 +27,10 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    hold_folder()
+
+
 # A failed cell must not hide the others: the page is made of what there is, and names what is not.
 onerror:
     shell("lorascope salvage --config {CONFIG_JSON:q}")

@@ -7,6 +7,7 @@ from lorascope.errors import LorascopeError
 from lorascope.features.registry import REPRESENTATIONS
 from lorascope.study.config import load_config
 from lorascope.study.keys import canonical_json
+from lorascope.study.lock import hold_folder
 from lorascope.study.plan import Plan
 
 # `snakemake` may be called by its path, from a shell that has not activated its environment.
