@@ -7,14 +7,16 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from lorascope.errors import LorascopeError
 from lorascope.features import registry
 from lorascope.features.batch import MatrixBatch
 from lorascope.features.extract import FeatureFile, extract
 from lorascope.features.read import matrix_of, read_features
-from lorascope.files import read_metadata
+from lorascope.files import read_metadata, write_table
 
 COMPUTED = registry.REPRESENTATIONS[:-1]
 COUNTS = {
@@ -151,7 +153,9 @@ def test_ensemble_is_its_parts_side_by_side(tmp_path):
     features, names = read_features(parts)
     assert features.shape == (6, 67 * len(SHAPES))
     assert np.array_equal(features, np.hstack([read_features([path])[0] for path in parts]))
-    assert names == [name for path in parts for name in read_features([path])[1]]
+    assert len(set(names)) == len(names)
+    assert names[-1] == "block.4.attn1.weight/info_theoretic.histogram_entropy_normalised"
+    assert {name.rpartition("/")[2] for name in names} == set(registry.feature_names("ensemble"))
 
 
 def test_features_of_chosen_matrices(tmp_path):
@@ -176,4 +180,7 @@ def test_reading_refuses_what_does_not_fit(tmp_path):
     damaged = tmp_path / "damaged.parquet"
     damaged.write_bytes(six.read_bytes()[:-100])
     with pytest.raises(LorascopeError, match="not a readable feature file"):
+        read_features([damaged])
+    write_table(damaged, pa.table({"a": [1.0]}))
+    with pytest.raises(LorascopeError, match="not a feature file"):
         read_features([damaged])

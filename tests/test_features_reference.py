@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from lorascope.features import registry
 from lorascope.features.batch import MatrixBatch
 from reference.representations import REFERENCES, reference

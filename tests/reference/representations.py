@@ -64,7 +64,7 @@ def matrix_norms(matrix):
 
 def distribution(matrix):
     mean = matrix.mean()
-    told_from_zero = abs(mean) > ROUNDING * np.abs(matrix).mean()
+    told_from_zero = abs(mean) > ROUNDING * np.sqrt(np.mean(matrix**2))
     return [
         *np.percentile(matrix, [5, 10, 25, 50, 75, 90, 95]),
         stats.iqr(matrix),

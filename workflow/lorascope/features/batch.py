@@ -1,13 +1,13 @@
 """One matrix of many adapters, with the intermediates that representations share."""
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 
 from lorascope.features.singular_values import singular_values
 
-MEDIAN = (50,)
+# All that any representation uses, so that one pass over the order statistics serves them all.
+PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 
 
 class MatrixBatch:
@@ -58,7 +58,7 @@ class MatrixBatch:
     @cached_property
     def mean(self) -> np.ndarray:
         """Mean, float64 [n]."""
-        return self.double.mean(axis=-1)
+        return row_sums(self.double) / self.size
 
     @cached_property
     def deviations(self) -> np.ndarray:
@@ -83,7 +83,7 @@ class MatrixBatch:
     def skewness(self) -> np.ndarray:
         """Third standardised moment, float64 [n]; 0 where all entries are equal."""
         third = np.vecdot(self._squared_deviations, self.deviations) / self.size
-        return ratio(third, self.variance**1.5)
+        return ratio(third, self.variance * np.sqrt(self.variance))
 
     @cached_property
     def kurtosis(self) -> np.ndarray:
@@ -97,22 +97,28 @@ class MatrixBatch:
         return np.sqrt(np.vecdot(self.double, self.double))
 
     @cached_property
+    def percentiles(self) -> np.ndarray:
+        """Percentiles ``PERCENTS`` with linear interpolation between order statistics, float64 [n, 9]."""
+        position = np.asarray(PERCENTS) / 100 * (self.size - 1)
+        below = position.astype(np.intp)
+        above = np.minimum(below + 1, self.size - 1)
+        weight = position - below
+        return self.sorted_entries[:, below] * (1 - weight) + self.sorted_entries[:, above] * weight
+
+    @cached_property
     def median(self) -> np.ndarray:
         """Median, float64 [n]."""
-        return self.percentiles(MEDIAN)[:, 0]
+        return self.percentiles[:, PERCENTS.index(50)]
 
     @cached_property
     def singular_values(self) -> np.ndarray:
         """Singular values in descending order, float64 [n, min(rows, cols)]; see :func:`singular_values`."""
         return singular_values(self.values, self.frobenius)
 
-    def percentiles(self, percents: Sequence[float]) -> np.ndarray:
-        """Percentiles with linear interpolation between order statistics, float64 [n, len(percents)]."""
-        position = np.asarray(percents) / 100 * (self.size - 1)
-        below = position.astype(np.intp)
-        above = np.minimum(below + 1, self.size - 1)
-        weight = position - below
-        return self.sorted_entries[:, below] * (1 - weight) + self.sorted_entries[:, above] * weight
+
+def row_sums(values: np.ndarray) -> np.ndarray:
+    """Return the sum of each row of float64 [n, size]; BLAS does that twice as fast as numpy's own sum."""
+    return np.vecdot(values, np.ones(values.shape[1]))
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

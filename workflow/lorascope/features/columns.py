@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_LARGEST = np.finfo(np.float32).max
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def as_columns(*parts: np.ndarray) -> np.ndarray:
@@ -11,5 +11,14 @@ def as_columns(*parts: np.ndarray) -> np.ndarray:
     Args:
         parts: arrays [n] (one feature) or [n, k] (k features) in the order of the features.
     """
-    table = np.column_stack(parts)
-    return np.clip(table, -_LARGEST, _LARGEST).astype(np.float32)
+    n = len(parts[0])
+    # Feature by feature in memory, as the file will have it: copies then run along whole columns.
+    table = np.empty((sum(part.size for part in parts) // n, n))
+    first = 0
+    for part in parts:
+        last = first + part.size // n
+        table[first:last] = part.T
+        first = last
+    np.minimum(table, _LARGEST, out=table)
+    np.maximum(table, -_LARGEST, out=table)
+    return table.astype(np.float32).T

@@ -19,8 +19,10 @@ from lorascope.files import atomic_path, with_metadata
 # Adapters per row group. More rows spread parquet's cost per column over more values (11,520 columns for all
 # representations of 128 matrices); fewer need less memory (4 bytes · rows · columns).
 ROW_CHUNK = 8192
-# Entries worked on at a time: with its intermediates, a block stays in the processor's cache.
-BLOCK_ENTRIES = 1 << 17
+# Entries worked on at a time: enough that calls cost little, few enough that intermediates stay in cache.
+BLOCK_ENTRIES = 1 << 19
+_WRITE_BUFFER = 1 << 20
+_LARGEST_TEMPORARY = 24 << 20
 
 
 class Matrix(Protocol):
@@ -61,7 +63,7 @@ def extract(weights: Weights, files: Sequence[FeatureFile], row_chunk: int = ROW
 
     Columns are float32, named ``<matrix name>/<feature name>``, matrix by matrix. Values depend neither on
     ``row_chunk`` nor on which representations are computed together nor on the number of threads; memory
-    is bounded by ``row_chunk``, whatever the number of adapters. Either all files appear, or none does.
+    is bounded by ``row_chunk``, whatever the number of adapters. No file appears before all are complete.
 
     Args:
         weights: the layer group's weights.
@@ -72,6 +74,7 @@ def extract(weights: Weights, files: Sequence[FeatureFile], row_chunk: int = ROW
         LorascopeError: a weight is NaN or infinite, or a representation is unknown or a combination.
     """
     modules = [_computing_module(file.representation) for file in files]
+    _keep_freed_memory()
     # One thread: a row is too short to share, and sums split between threads would round differently.
     with ExitStack() as stack, threadpool_limits(1):
         writers = [
@@ -83,6 +86,15 @@ def extract(weights: Weights, files: Sequence[FeatureFile], row_chunk: int = ROW
             tables = _features_of_rows(weights, modules, start, stop)
             for writer, table in zip(writers, tables, strict=True):
                 writer.write_batch(_record_batch(table, writer.schema))
+
+
+def _keep_freed_memory() -> None:
+    """Make the allocator keep what temporary arrays free; else the kernel pages each of them in anew.
+
+    glibc hands a freed block back at once if it is larger than any freed before (and up to 32 MiB), so
+    freeing one large block beforehand is what tells it to keep the smaller ones.
+    """
+    np.empty(_LARGEST_TEMPORARY, np.uint8)
 
 
 def _computing_module(representation: str):
@@ -100,7 +112,9 @@ def _open_writer(stack: ExitStack, file: FeatureFile, weights: Weights, names: S
     schema = pa.schema([pa.field(column, pa.float32(), nullable=False) for column in columns])
     schema = with_metadata(schema, {**file.metadata, "representation": file.representation})
     temp = stack.enter_context(atomic_path(file.path))
-    writer = pq.ParquetWriter(temp, schema, compression="lz4", use_dictionary=False, write_statistics=False)
+    # Buffered: parquet writes each of thousands of columns in two small pieces.
+    sink = stack.enter_context(pa.output_stream(temp, buffer_size=_WRITE_BUFFER))
+    writer = pq.ParquetWriter(sink, schema, compression="lz4", use_dictionary=False, write_statistics=False)
     return stack.enter_context(closing(writer))
 
 
@@ -119,7 +133,7 @@ def _features_of_rows(weights: Weights, modules: Sequence, start: int, stop: int
 
 
 def _blocks(rows: int, size: int) -> Iterator[slice]:
-    step = max(BLOCK_ENTRIES // size, 1)
+    step = -(-rows // max(round(rows * size / BLOCK_ENTRIES), 1))
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))
 

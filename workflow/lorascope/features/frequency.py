@@ -30,13 +30,13 @@ def compute(batch: MatrixBatch) -> np.ndarray:
         float32 [n_adapters, 14].
     """
     scale = _scale_to_safe_range(batch.peak)
-    magnitudes = _half_spectrum(_long_rows(_scaled(batch.values, scale)))
+    magnitudes = _half_spectrum(_long_rows(batch), scale)
     cols = max(batch.values.shape[1:])
     top = _top(magnitudes, cols)
     mean, std = _mean_and_std(magnitudes, cols)
     energy = batch.size * (std**2 + mean**2)
     share = np.minimum(ratio(np.vecdot(top, top), energy), 1)
-    return as_columns(np.column_stack([top, mean, std, top[:, 0]]) / scale[:, None], share)
+    return as_columns(top / scale[:, None], mean / scale, std / scale, top[:, 0] / scale, share)
 
 
 def _scale_to_safe_range(peak: np.ndarray) -> np.ndarray:
@@ -47,23 +47,21 @@ def _scale_to_safe_range(peak: np.ndarray) -> np.ndarray:
     return np.where(ordinary, 1.0, np.ldexp(1.0, -exponent))
 
 
-def _scaled(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    if (scale == 1).all():
-        return values
-    # In float64, because 2¹⁴⁹ (for the smallest denormal) is no float32; powers of two round nothing.
-    return (values * scale[:, None, None]).astype(np.float32)
-
-
-def _long_rows(values: np.ndarray) -> np.ndarray:
-    """Return the matrices with the longer side last, contiguous [n, short, long]."""
-    _, rows, cols = values.shape
+def _long_rows(batch: MatrixBatch) -> np.ndarray:
+    """Return the matrices with the longer side last, float64 [n, short, long]."""
+    _, rows, cols = batch.values.shape
+    values = batch.double.reshape(batch.values.shape)
     return np.ascontiguousarray(values if rows <= cols else values.swapaxes(1, 2))
 
 
-def _half_spectrum(values: np.ndarray) -> np.ndarray:
-    """Return |DFT| at columns 0 … cols // 2, float32 [n, rows, cols // 2 + 1]; the others mirror these."""
+def _half_spectrum(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return scale · |DFT| at columns 0 … cols // 2, float32 [n, rows, cols // 2 + 1]; others mirror them."""
     rows = values.shape[1]
+    # Of all this the transform alone is as fast in float64, so float32 starts after it.
     spectrum = np.fft.rfft(values, axis=2)
+    if (scale != 1).any():
+        spectrum *= scale[:, None, None]
+    spectrum = spectrum.astype(np.complex64)
     if 1 < rows <= _DFT_MATRIX_LIMIT:
         spectrum = np.fft.fft(np.eye(rows)).astype(np.complex64) @ spectrum
     elif rows > 1:
@@ -78,19 +76,24 @@ def _mirrored_columns(cols: int) -> slice:
 
 def _top(magnitudes: np.ndarray, cols: int) -> np.ndarray:
     """Return the ten largest magnitudes of the full spectrum in descending order, float64 [n, 10]."""
-    mirrored = _mirrored_columns(cols)
-    pairs = _largest(magnitudes[:, :, mirrored], TOP // 2)
-    singles = np.delete(magnitudes, mirrored, axis=2)
-    return _largest(np.concatenate([pairs, pairs, _largest(singles, TOP)], axis=1), TOP).astype(np.float64)
+    n, mirrored = len(magnitudes), _mirrored_columns(cols)
+    pairs = _largest(magnitudes[:, :, mirrored].reshape(n, -1), TOP // 2)
+    singles = np.delete(magnitudes, mirrored, axis=2).reshape(n, -1)
+    candidates = np.concatenate([pairs, pairs, singles], axis=1)
+    return np.sort(candidates, axis=1)[:, : -TOP - 1 : -1].astype(np.float64)
 
 
-def _largest(values: np.ndarray, count: int) -> np.ndarray:
-    """Return each adapter's ``count`` largest values in descending order, then zeros, [n, count]."""
-    values = values.reshape(len(values), -1)
-    largest = np.zeros((len(values), count), values.dtype)
-    if kept := min(count, values.shape[1]):
-        found = np.partition(values, values.shape[1] - kept, axis=1)[:, -kept:]
-        largest[:, :kept] = np.sort(found, axis=1)[:, ::-1]
+def _largest(magnitudes: np.ndarray, count: int) -> np.ndarray:
+    """Return each row's ``count`` largest values, float32 [n, count]; zeros when there are fewer."""
+    n, size = magnitudes.shape
+    largest = np.zeros((n, count), np.float32)
+    if size:
+        left = magnitudes.flatten()
+        first = np.arange(0, n * size, size)
+        for i in range(count):
+            position = first + left.reshape(n, size).argmax(axis=1)
+            largest[:, i] = left.take(position)
+            left[position] = 0
     return largest
 
 
@@ -100,8 +103,8 @@ def _mean_and_std(magnitudes: np.ndarray, cols: int) -> tuple[np.ndarray, np.nda
     times[:, _mirrored_columns(cols)] = 2
     times = times.reshape(-1)
     flat = magnitudes.reshape(len(magnitudes), -1)
-    size = times.sum()
+    size = times.sum(dtype=np.float64)
     mean = np.vecdot(flat, times) / size
-    deviations = flat - mean[:, None]
+    deviations = flat - mean.astype(np.float32)[:, None]
     variance = np.vecdot(deviations * deviations, times) / size
-    return mean.astype(np.float64), np.sqrt(variance, dtype=np.float64)
+    return mean, np.sqrt(variance)

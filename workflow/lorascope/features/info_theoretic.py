@@ -20,27 +20,37 @@ def compute(batch: MatrixBatch) -> np.ndarray:
     Returns:
         float32 [n_adapters, 2].
     """
-    below = _count_below(batch.sorted_entries, _inner_edges(batch))
-    counts = np.diff(below, axis=-1, prepend=0, append=batch.size)
+    counts = np.diff(_count_below(batch.sorted_entries, _edges(batch)))
     entropy = _surprises(batch.size)[counts].sum(axis=-1)
     return as_columns(entropy, entropy / np.log(BINS))
 
 
-def _inner_edges(batch: MatrixBatch) -> np.ndarray:
-    """Return the 49 edges between bins, rounded up to float32 [n, 49].
+def _edges(batch: MatrixBatch) -> np.ndarray:
+    """Return the 51 edges of the bins, float32 [n, 51], the outer two at ∓∞.
 
-    A float32 entry is below an edge exactly if it is below the next float32 from the edge upwards, so
-    that comparisons in float32 put every entry into the bin that float64 arithmetic would choose.
+    Inner edges are rounded up: an entry is below an edge exactly if it is below the next float32 from there
+    upwards, so that comparisons in float32 put every entry into the bin that float64 would choose.
     """
     minimum = batch.minimum[:, None].astype(np.float64)
     step = (batch.maximum[:, None] - minimum) / BINS
-    edges = minimum + np.arange(1, BINS) * step
-    rounded = edges.astype(np.float32)
-    return np.where(rounded < edges, np.nextafter(rounded, np.float32(np.inf)), rounded)
+    edges = _round_up(minimum + np.arange(BINS + 1) * step)
+    edges[:, 0], edges[:, -1] = -np.inf, np.inf
+    return edges
+
+
+def _round_up(exact: np.ndarray) -> np.ndarray:
+    """Return the smallest float32 values that are not below ``exact`` (float64)."""
+    rounded = exact.astype(np.float32)
+    too_low = rounded < exact
+    # Neighbouring floats of one sign are neighbouring integers; numpy.nextafter is ten times slower.
+    bits = rounded.view(np.int32)
+    bits += too_low
+    bits -= 2 * (too_low & (rounded < 0))
+    return rounded
 
 
 def _count_below(sorted_entries: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Return how many entries of its row are below each edge, intp [n, edges]: one binary search."""
+    """Return how many entries of its row are below each edge, intp [n, edges]: one binary search for all."""
     n, size = sorted_entries.shape
     entries = sorted_entries.reshape(-1)
     first = np.arange(0, n * size, size)[:, None]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lorascope.features.batch import MatrixBatch, ratio
+from lorascope.features.batch import MatrixBatch, ratio, row_sums
 from lorascope.features.columns import as_columns
 
 NAMES = (
@@ -27,20 +27,23 @@ def compute(batch: MatrixBatch) -> np.ndarray:
     """
     nuclear = batch.singular_values.sum(axis=-1)
     spectral = batch.singular_values[:, 0]
-    column_sums, row_sums = _absolute_sums(batch)
     return as_columns(
         batch.frobenius,
         nuclear,
         spectral,
-        column_sums.max(axis=-1),
-        row_sums.max(axis=-1),
+        *_largest_absolute_sums(batch),
         ratio(nuclear, batch.frobenius),
         ratio(spectral, batch.frobenius),
     )
 
 
-def _absolute_sums(batch: MatrixBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Return absolute column sums [n, cols] and row sums [n, rows]."""
+def _largest_absolute_sums(batch: MatrixBatch) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest absolute column sum and row sum of each matrix, [n] and [n]."""
     _, rows, cols = batch.values.shape
-    absolute = np.abs(batch.double).reshape(-1, rows, cols)
-    return np.ones(rows) @ absolute, absolute @ np.ones(cols)
+    absolute = np.abs(batch.double)
+    if rows == 1:
+        return batch.peak, row_sums(absolute)
+    if cols == 1:
+        return row_sums(absolute), batch.peak
+    absolute = absolute.reshape(batch.values.shape)
+    return (np.ones(rows) @ absolute).max(axis=-1), (absolute @ np.ones(cols)).max(axis=-1)

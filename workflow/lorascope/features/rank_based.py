@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from lorascope.features.batch import MatrixBatch
+from lorascope.features.batch import PERCENTS, MatrixBatch
 from lorascope.features.columns import as_columns
 
-PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 NAMES = (
     *(f"percentile_{percent}" for percent in PERCENTS),
     "percentile_75_minus_25",
@@ -19,6 +18,5 @@ def compute(batch: MatrixBatch) -> np.ndarray:
     Returns:
         float32 [n_adapters, 11].
     """
-    percentiles = batch.percentiles(PERCENTS)
-    at = dict(zip(PERCENTS, percentiles.T, strict=True))
-    return as_columns(percentiles, at[75] - at[25], at[99] - at[1])
+    at = dict(zip(PERCENTS, batch.percentiles.T, strict=True))
+    return as_columns(batch.percentiles, at[75] - at[25], at[99] - at[1])

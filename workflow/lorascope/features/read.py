@@ -1,5 +1,6 @@
 """Feature files side by side as one numpy table."""
 
+import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lorascope.errors import LorascopeError
+from lorascope.files import METADATA_KEY
 
 
 def read_features(
@@ -21,7 +23,8 @@ def read_features(
         matrices: names of the matrices whose features are wanted; all if None.
 
     Returns:
-        float32 [n_adapters, features] and the column names, ``<matrix>/<feature>``.
+        float32 [n_adapters, features] and the column names: ``<matrix>/<feature>``, or
+        ``<matrix>/<representation>.<feature>`` when the files hold several representations.
 
     Raises:
         LorascopeError: a file is missing or damaged, files disagree in the number of adapters, or a
@@ -30,13 +33,14 @@ def read_features(
     files = [_open(path) for path in paths]
     n_adapters = _common_rows(paths, files)
     chosen = [_chosen_columns(file, matrices) for file in files]
-    names = [name for columns in chosen for name in columns]
+    names = _names(paths, files, chosen)
     if matrices is not None:
         _check_found(matrices, names, paths)
     table = np.empty((n_adapters, len(names)), np.float32)
     left = 0
     for path, file, columns in zip(paths, files, chosen, strict=True):
-        _read_into(table[:, left : left + len(columns)], path, file, columns)
+        if columns:
+            _read_into(table[:, left : left + len(columns)], path, file, columns)
         left += len(columns)
     return table, names
 
@@ -76,6 +80,27 @@ def _chosen_columns(file: pq.ParquetFile, matrices: Collection[str] | None) -> l
         return columns
     wanted = set(matrices)
     return [column for column in columns if matrix_of(column) in wanted]
+
+
+def _names(
+    paths: Sequence[str | Path], files: Sequence[pq.ParquetFile], chosen: Sequence[list[str]]
+) -> list[str]:
+    """Return the names of all chosen columns, told apart by representation where there are several."""
+    representations = [_representation(path, file) for path, file in zip(paths, files, strict=True)]
+    if len(set(representations)) == 1:
+        return [column for columns in chosen for column in columns]
+    return [
+        f"{matrix}/{representation}.{feature}"
+        for representation, columns in zip(representations, chosen, strict=True)
+        for matrix, _, feature in (column.rpartition("/") for column in columns)
+    ]
+
+
+def _representation(path: str | Path, file: pq.ParquetFile) -> str:
+    try:
+        return json.loads(file.schema_arrow.metadata[METADATA_KEY])["representation"]
+    except (TypeError, KeyError):
+        raise LorascopeError(f"{path}: not a feature file; delete it and run again") from None
 
 
 def _check_found(matrices: Collection[str], names: Sequence[str], paths: Sequence[str | Path]) -> None:

@@ -46,10 +46,10 @@ def parts(name: str) -> tuple[str, ...]:
 
 
 def feature_names(name: str) -> tuple[str, ...]:
-    """Return the names of the features of one matrix, in order; ``<part>/<feature>`` for a combination."""
+    """Return the names of the features of one matrix, in order; ``<part>.<feature>`` for a combination."""
     module = load(name)
     if hasattr(module, "PARTS"):
-        return tuple(f"{part}/{feature}" for part in module.PARTS for feature in feature_names(part))
+        return tuple(f"{part}.{feature}" for part in module.PARTS for feature in feature_names(part))
     return module.NAMES
 
 
