@@ -10,7 +10,6 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import best_match
-from snakemake.utils import update_config
 
 from lorascope.data.split import SplitSettings
 from lorascope.errors import LorascopeError
@@ -33,6 +32,8 @@ def read_config(files: Sequence[str], overrides: Sequence[str]) -> dict:
     Raises:
         LorascopeError: a file is missing or no YAML map, or an override is not ``KEY=VALUE``.
     """
+    from snakemake.utils import update_config
+
     config: dict = {}
     for file in [DEFAULT_STUDY, *files]:
         update_config(config, _read_yaml(file))
@@ -75,17 +76,45 @@ def load_config(config: dict) -> dict:
         LorascopeError: an unknown key, a wrong type, a name that is defined nowhere, or shares of the split
             that do not add up to 1.
     """
-    filled = copy.deepcopy(config)
-    _check(filled, schema(), "config")
-    _fill(filled, schema())
-    for name, settings in filled["datasets"].items():
-        own = schema()["$defs"][settings["source"]]
-        _check(settings, own, f"config: datasets.{name}")
-        _fill(settings, own)
+    filled = _filled(config, schema(), "config")
+    filled["datasets"] = {
+        name: load_dataset(settings, f"config: datasets.{name}")
+        for name, settings in filled["datasets"].items()
+    }
     if isinstance(filled["dataset"], str):
         filled["dataset"] = [filled["dataset"]]
     _check_names(filled)
     SplitSettings(**filled["split"])
+    return filled
+
+
+def load_dataset(settings: object, where: str) -> dict:
+    """Return one entry of ``datasets`` with every default of its source filled in.
+
+    Args:
+        settings: what YAML or JSON gave.
+        where: names the entry in messages.
+
+    Raises:
+        LorascopeError: no known source, an unknown key, or a wrong type.
+    """
+    _check(settings, schema()["properties"]["datasets"]["additionalProperties"], where)
+    return _filled(settings, schema()["$defs"][settings["source"]], where)
+
+
+def load_section(name: str, settings: object) -> dict:
+    """Return one section of the settings, such as ``split`` or ``mlp``, with every default filled in.
+
+    Raises:
+        LorascopeError: an unknown key or a wrong type.
+    """
+    return _filled(settings, schema()["properties"][name], name)
+
+
+def _filled(value: object, part: dict, where: str) -> dict:
+    filled = copy.deepcopy(value)
+    _check(filled, part, where)
+    _fill(filled, part)
     return filled
 
 

@@ -8,6 +8,7 @@ from lorascope.adapters.layer_sets import groups_of, select_layers
 from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import parts
+from lorascope.probes.registry import SEEDLESS
 from lorascope.study import steps
 from lorascope.study.keys import code_digest, file_digest, key_of
 from lorascope.zoo.recipe import Recipe
@@ -90,7 +91,15 @@ class Plan:
                 self.layer_set(dataset, layer_set)
 
     def settings(self, dataset: str) -> dict:
-        """Return the config entry of a data set."""
+        """Return the config entry of a data set.
+
+        Raises:
+            LorascopeError: the config has no such data set.
+        """
+        if dataset not in self.config["datasets"]:
+            raise LorascopeError(
+                f"no data set '{dataset}' in the config; there are: {', '.join(self.config['datasets'])}"
+            )
         return self.config["datasets"][dataset]
 
     def folder(self, dataset: str, *steps: str) -> str:
@@ -217,7 +226,7 @@ class Plan:
             layers,
             probe,
             self.config[probe],
-            code_digest(*steps.TRAIN),
+            code_digest(*steps.train(probe)),
         )
         return Cell(
             dataset,
@@ -228,7 +237,7 @@ class Plan:
             self.folder(dataset, "probes", representation, f"{layer_set}.{probe}", key),
             tuple(path for *_, path in features),
             tuple(layers),
-            self.blocks(),
+            self.blocks(probe),
         )
 
     def cells(self, dataset: str, representations: list[str] | None = None) -> list[Cell]:
@@ -244,9 +253,10 @@ class Plan:
         """Return the result files of :meth:`cells`."""
         return [path for cell in self.cells(dataset, representations) for path in cell.runs + cell.details]
 
-    def blocks(self) -> tuple[Block, ...]:
-        """Return the blocks of seeds."""
-        first, count, size = (self.config[name] for name in ("first_seed", "seeds", "seeds_per_job"))
+    def blocks(self, probe: str) -> tuple[Block, ...]:
+        """Return the blocks of seeds; a probe without randomness has one seed."""
+        first, size = self.config["first_seed"], self.config["seeds_per_job"]
+        count = 1 if probe in SEEDLESS else self.config["seeds"]
         return tuple(
             Block(first + start, first + min(start + size, count) - 1) for start in range(0, count, size)
         )
