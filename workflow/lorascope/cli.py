@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from lorascope import __version__
 from lorascope.errors import LorascopeError
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _limit_threads(options.threads)
     try:
         options.run(options)
+        sys.stdout.flush()
     except LorascopeError as error:
         print(f"lorascope {options.command}: error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -36,15 +38,33 @@ def _limit_threads(threads: int) -> None:
         os.environ[name] = str(threads)
 
 
-def _json(text: str) -> dict:
+def _json_map(text: str) -> dict:
+    return _json(text, dict, "a map")
+
+
+def _json_list(text: str) -> list:
+    return _json(text, list, "a list")
+
+
+def _json(text: str, kind: type, name: str):
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+    if not isinstance(value, kind):
+        raise argparse.ArgumentTypeError(f"not {name} in JSON: {text}")
+    return value
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong argument with one line instead of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lorascope", description=__doc__.splitlines()[0])
+    parser = _Parser(prog="lorascope", description=__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=f"lorascope {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_progress(commands)
@@ -84,7 +104,7 @@ def _add_zoo(commands) -> None:
     train = _step(commands, "zoo-train", _zoo_train, "train one block of the zoo's adapters")
     picture = _step(commands, "zoo-picture", _zoo_picture, "draw what the base and some adapters generate")
     for command in (base, train, picture):
-        command.add_argument("--settings", type=_json, default={}, help="the zoo's recipe as JSON")
+        command.add_argument("--settings", type=_json_map, default={}, help="the zoo's recipe as JSON")
         command.add_argument("--out", required=True, help="file to write")
     for command in (train, picture):
         command.add_argument("--base", help="a base model of your own (default: the one that is shipped)")
@@ -128,13 +148,13 @@ def _zoo_export(options: argparse.Namespace) -> None:
 def _add_data(commands) -> None:
     prepare = _step(commands, "prepare", _prepare, "lay a data set out for extraction")
     prepare.add_argument("--dataset", required=True, help="name of the data set")
-    prepare.add_argument("--settings", type=_json, required=True, help="its entry in the config, as JSON")
+    prepare.add_argument("--settings", type=_json_map, required=True, help="its entry in the config, as JSON")
     prepare.add_argument("--shards", nargs="*", default=[], help="the zoo's .safetensors files")
     prepare.add_argument("--grouping", default="attention", help="attention, block or layer")
     prepare.add_argument("--out", required=True, help="folder to write into")
     label = _step(commands, "label", _label, "write the label and split table")
     label.add_argument("--data", required=True, help="folder that `prepare` wrote")
-    label.add_argument("--settings", type=_json, required=True, help="label, group and split, as JSON")
+    label.add_argument("--settings", type=_json_map, required=True, help="label, group and split, as JSON")
     label.add_argument("--out", required=True, help="folder to write into")
 
 
@@ -142,9 +162,11 @@ def _prepare(options: argparse.Namespace) -> None:
     from lorascope.data.prepare import prepare
     from lorascope.data.sources import open_source
     from lorascope.study import steps
+    from lorascope.study.config import load_dataset
 
-    source = open_source(options.settings, options.shards)
-    origin = _provenance(options, options.settings, *steps.PREPARE)
+    settings = load_dataset(options.settings, options.dataset)
+    source = open_source(settings, options.shards)
+    origin = _provenance(options, settings, *steps.PREPARE)
     written = prepare(source, options.dataset, options.grouping, options.out, origin)
     counts = ", ".join(f"{written[name]} {name}" for name in ("adapters", "matrices", "parameters"))
     _log(f"{options.dataset}: {counts}")
@@ -154,11 +176,15 @@ def _label(options: argparse.Namespace) -> None:
     from lorascope.data.labels import label_adapters
     from lorascope.data.split import SplitSettings
     from lorascope.study import steps
+    from lorascope.study.config import load_section
 
-    settings = options.settings
-    origin = {"labels": _provenance(options, settings, *steps.LABEL)}
-    split = SplitSettings(**settings["split"])
-    manifest = label_adapters(options.data, settings["label"], settings["group"], split, options.out, origin)
+    origin = {"labels": _provenance(options, options.settings, *steps.LABEL)}
+    try:
+        label, group, split = (options.settings[name] for name in ("label", "group", "split"))
+    except KeyError as missing:
+        raise LorascopeError(f"--settings: no {missing}; give label, group and split") from None
+    split = SplitSettings(**load_section("split", split))
+    manifest = label_adapters(options.data, label, group, split, options.out, origin)
     _log(f"{len(manifest['classes'])} classes, split {manifest['split']}")
     if manifest["duplicates"]:
         _log(f"{len(manifest['duplicates'])} set(s) of equal adapters, each kept in one part")
@@ -195,8 +221,8 @@ def _add_train(commands) -> None:
         train.add_argument(f"--{name}", required=True, help="part of the cell's name")
     train.add_argument("--features", nargs="+", required=True, help="feature files")
     train.add_argument("--adapters", required=True, help="label and split table")
-    train.add_argument("--layers", type=_json, required=True, help="layers that the probe may see, as JSON")
-    train.add_argument("--settings", type=_json, required=True, help="the probe's settings as JSON")
+    train.add_argument("--layers", type=_json_list, required=True, help="layers that the probe sees, as JSON")
+    train.add_argument("--settings", type=_json_map, required=True, help="the probe's settings as JSON")
     train.add_argument("--first-seed", type=int, required=True, help="seed of the block's first run")
     train.add_argument("--last-seed", type=int, required=True, help="seed of the block's last run")
     train.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
@@ -204,16 +230,18 @@ def _add_train(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from lorascope.probes.mlp import MLPSettings
     from lorascope.probes.train import load_cell, train_block
     from lorascope.study import steps
+    from lorascope.study.config import load_section
 
     names = {name: getattr(options, name) for name in ("dataset", "layer_set", "representation", "probe")}
     seeds = range(options.first_seed, options.last_seed + 1)
-    origin = _provenance(options, options.settings, *steps.TRAIN)
+    if not seeds:
+        raise LorascopeError(f"--last-seed {options.last_seed} is before --first-seed {options.first_seed}")
+    origin = _provenance(options, options.settings, *steps.train(options.probe))
     lines = train_block(
         lambda: load_cell(names, options.features, options.adapters, options.layers),
-        MLPSettings(**options.settings),
+        load_section(options.probe, options.settings),
         seeds,
         options.device,
         options.out,
@@ -228,7 +256,7 @@ def _train(options: argparse.Namespace) -> None:
 
 def _add_results(commands) -> None:
     aggregate = _step(commands, "aggregate", _aggregate, "gather all cells into the summary tables")
-    aggregate.add_argument("--config", type=_json, required=True, help="the study's settings as JSON")
+    aggregate.add_argument("--config", type=_json_map, required=True, help="the study's settings as JSON")
     aggregate.add_argument("--dataset", required=True, help="name of the data set")
     aggregate.add_argument("--out", required=True, help="folder to write into")
     report = _step(commands, "report", _report, "write the page and the figures")
@@ -236,14 +264,15 @@ def _add_results(commands) -> None:
     report.add_argument("--picture", help="picture of the zoo's samples")
     report.add_argument("--out", required=True, help="folder to write into")
     salvage = _command(commands, "salvage", _salvage, "report on a study of which a part failed")
-    salvage.add_argument("--config", type=_json, required=True, help="the study's settings as JSON")
+    salvage.add_argument("--config", type=_json_map, required=True, help="the study's settings as JSON")
 
 
 def _aggregate(options: argparse.Namespace) -> None:
     from lorascope.stats.aggregate import aggregate
+    from lorascope.study.config import load_config
     from lorascope.study.plan import Plan
 
-    plan = Plan(options.config)
+    plan = Plan(load_config(options.config))
     if options.key and options.key != plan.study_key(options.dataset):
         raise LorascopeError(
             f"{options.dataset}: data or code changed while the study ran; run snakemake again to finish it"
@@ -260,10 +289,11 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _salvage(options: argparse.Namespace) -> None:
+    from lorascope.study.config import load_config
     from lorascope.study.plan import Plan
     from lorascope.study.salvage import salvage
 
-    for verdict in salvage(Plan(options.config)):
+    for verdict in salvage(Plan(load_config(options.config))):
         print(verdict)
 
 
