@@ -1,0 +1,308 @@
+"""How fast is feature extraction, measured against what no program could beat?
+
+The limit is one pass of reading all weights, one sort of every row and one real FFT of every row. Against it
+stand each representation, all nine together, one and two processes, and the plain per-sample torch baseline.
+Every line is measured in a process of its own; its seconds leave out imports, its memory does not. Multiples
+of the limit compare processor seconds, which other work on the machine disturbs least.
+
+    python benchmarks/extract.py --adapters 1000 10000
+
+writes extract.csv and extract.md into benchmarks/results.
+"""
+
+import argparse
+import csv
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import published_shape
+
+HERE = Path(__file__).parent
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# The limit takes its rows this many entries at a time, which is where sort and FFT were fastest.
+LIMIT_ENTRIES = 1 << 17
+
+
+class Clock:
+    """Seconds since it was made: on the wall, and of this process on a processor."""
+
+    def __init__(self):
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self) -> dict:
+        """Return both."""
+        return {"seconds": time.perf_counter() - self._wall, "cpu": time.process_time() - self._cpu}
+
+
+# measurements, each in its own process
+
+
+def measure_limit(folder: str, n_adapters: int) -> dict:
+    """Read, transform and sort every row once; nothing is kept."""
+    import numpy as np
+
+    clock = Clock()
+    entries = np.empty(2 * LIMIT_ENTRIES, np.float32)
+    frequencies = np.empty(2 * LIMIT_ENTRIES, np.complex64)
+    for group in published_shape.GROUPS:
+        weights = published_shape.open_group(folder, group, n_adapters)
+        for index, matrix in enumerate(weights.matrices):
+            step = LIMIT_ENTRIES // matrix.size
+            for start in range(0, n_adapters, step):
+                values = weights.read(index, start, min(start + step, n_adapters)).reshape(-1, matrix.size)
+                rows = entries[: values.size].reshape(values.shape)
+                spectrum = frequencies[: len(rows) * (matrix.size // 2 + 1)].reshape(len(rows), -1)
+                np.copyto(rows, values)
+                np.fft.rfft(rows, axis=1, out=spectrum)
+                rows.sort(axis=1)
+    return clock.read()
+
+
+def measure_extraction(folder: str, n_adapters: int, representations: list[str], groups: list[str]) -> dict:
+    """Extract into parquet files; ``parquet`` is the share of the time that goes into writing them."""
+    from lorascope.features import extract as module
+
+    writing = _time_the_writer(module)
+    clock = Clock()
+    for group in groups:
+        weights = published_shape.open_group(folder, group, n_adapters)
+        module.extract(
+            weights, [module.FeatureFile(name, _features(folder, name, group)) for name in representations]
+        )
+    times = clock.read()
+    return {**times, "parquet": sum(writing) / times["cpu"]}
+
+
+def _features(folder: str, representation: str, group: str) -> Path:
+    return Path(folder, "features", representation, f"{group}.parquet")
+
+
+def _time_the_writer(module) -> list[float]:
+    """Make extraction collect the processor seconds that its parquet writers take."""
+    seconds = []
+
+    def timed(function: Callable) -> Callable:
+        def call(*arguments, **settings):
+            clock = Clock()
+            try:
+                return function(*arguments, **settings)
+            finally:
+                seconds.append(clock.read()["cpu"])
+
+        return call
+
+    for name in ("__init__", "write_batch", "close"):
+        setattr(module.pq.ParquetWriter, name, timed(getattr(module.pq.ParquetWriter, name)))
+    return seconds
+
+
+def measure_ensemble(folder: str) -> dict:
+    """Read what makes up ``ensemble``, of both groups."""
+    from lorascope.features.read import read_features
+    from lorascope.features.registry import parts
+
+    paths = [_features(folder, part, group) for part in parts("ensemble") for group in published_shape.GROUPS]
+    clock = Clock()
+    read_features(paths)
+    return clock.read()
+
+
+def measure_baseline(folder: str, n_adapters: int, sample: int) -> dict:
+    """Time the per-sample baseline on the first ``sample`` adapters, scaled up to all."""
+    import per_sample_torch
+    import torch
+
+    torch.set_num_threads(1)
+    matrices = []
+    for group in published_shape.GROUPS:
+        weights = published_shape.open_group(folder, group, n_adapters)
+        indices = range(len(weights.matrices))
+        matrices += [torch.from_numpy(weights.read(index, 0, sample).copy()) for index in indices]
+    clock = Clock()
+    per_sample_torch.extract(matrices)
+    return {name: value * n_adapters / sample for name, value in clock.read().items()}
+
+
+MEASUREMENTS = {
+    function.__name__: function
+    for function in (measure_limit, measure_extraction, measure_ensemble, measure_baseline)
+}
+
+
+def measure_here(call: str) -> None:
+    """Run the measurement that ``call`` names; print its result and this process's peak memory as JSON."""
+    name, *arguments = json.loads(call)
+    result = MEASUREMENTS[name](*arguments)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({**result, "megabytes": peak}))
+
+
+# the run
+
+
+def in_own_process(function: Callable, *arguments) -> dict:
+    """Run a measurement in a fresh single-threaded process."""
+    command = [sys.executable, __file__, "--measure", json.dumps([function.__name__, *arguments])]
+    environment = {**os.environ, **ONE_THREAD}
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
+def best_of(repeats: int, function: Callable, *arguments) -> dict:
+    """Return the fastest of several runs: what disturbs a measurement only ever adds to it."""
+    return min((in_own_process(function, *arguments) for _ in range(repeats)), key=lambda run: run["cpu"])
+
+
+def in_processes(folder: str, n_adapters: int, representations: list[str], at_once: int) -> dict:
+    """Extract each layer group in its own process, one after the other or both at once; imports count."""
+
+    def one(group: str) -> dict:
+        return in_own_process(measure_extraction, folder, n_adapters, representations, [group])
+
+    clock = Clock()
+    with ThreadPoolExecutor(at_once) as pool:
+        runs = list(pool.map(one, published_shape.GROUPS))
+    return {
+        "seconds": clock.read()["seconds"],
+        "cpu": sum(run["cpu"] for run in runs),
+        "megabytes": max(run["megabytes"] for run in runs),
+    }
+
+
+def measurements(folder: str, n_adapters: int, repeats: int, sample: int) -> dict[str, Callable[[], dict]]:
+    """Return what to measure, by name, in this order."""
+    from lorascope.features.registry import REPRESENTATIONS, parts
+
+    computed = [name for name in REPRESENTATIONS if parts(name) == (name,)]
+    groups = list(published_shape.GROUPS)
+    extraction = (measure_extraction, folder, n_adapters)
+    return {
+        "limit": lambda: best_of(repeats, measure_limit, folder, n_adapters),
+        **{name: lambda name=name: best_of(repeats, *extraction, [name], groups) for name in computed},
+        "nine together": lambda: best_of(repeats, *extraction, computed, groups),
+        "ensemble (read its parts)": lambda: best_of(repeats, measure_ensemble, folder),
+        "nine, group after group": lambda: in_processes(folder, n_adapters, computed, 1),
+        "nine, two processes": lambda: in_processes(folder, n_adapters, computed, 2),
+        f"per-sample torch ({sample} adapters, scaled up)": lambda: best_of(
+            1, measure_baseline, folder, n_adapters, sample
+        ),
+    }
+
+
+def run(folder: str, n_adapters: int, repeats: int, sample: int) -> list[dict]:
+    """Make the weights; return one row a measurement."""
+    say(f"{n_adapters} adapters: writing weights")
+    published_shape.write(folder, n_adapters)
+    rows = []
+    for name, measure in measurements(folder, n_adapters, repeats, sample).items():
+        row = {"adapters": n_adapters, "measurement": name, **measure()}
+        rows.append(row)
+        row["ms_per_adapter"] = 1000 * row["cpu"] / n_adapters
+        row["times_limit"] = row["cpu"] / rows[0]["cpu"]
+        seconds = f"{row['seconds']:.2f} s, on the processor {row['cpu']:.2f} s"
+        say(f"  {name}: {seconds}, {row['times_limit']:.2f} × limit")
+    return rows
+
+
+def say(line: str) -> None:
+    """Print progress at once."""
+    print(line, flush=True)
+
+
+# the tables
+
+COLUMNS = (
+    "adapters",
+    "measurement",
+    "seconds",
+    "cpu",
+    "ms_per_adapter",
+    "times_limit",
+    "parquet",
+    "megabytes",
+)
+HEADINGS = (
+    *("adapters", "measurement", "seconds", "processor seconds", "processor ms per adapter"),
+    *("× limit", "parquet's share", "peak MB"),
+)
+
+
+def write_tables(rows: list[dict], folder: Path, command: str) -> None:
+    """Write extract.csv and extract.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "extract.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows({key: _rounded(value) for key, value in row.items()} for row in rows)
+    lines = [
+        f"{datetime.date.today()}, {machine()}. Made by `{command}`.",
+        "",
+        f"| {' | '.join(HEADINGS)} |",
+        f"|{' ---: | --- |' + ' ---: |' * (len(HEADINGS) - 2)}",
+        *(_markdown(row) for row in rows),
+    ]
+    (folder / "extract.md").write_text("\n".join(lines) + "\n")
+
+
+def _rounded(value):
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _markdown(row: dict) -> str:
+    cells = [
+        f"{row['adapters']:,}",
+        row["measurement"],
+        *(f"{row[key]:.2f}" for key in ("seconds", "cpu", "ms_per_adapter", "times_limit")),
+        f"{row['parquet']:.0%}" if "parquet" in row else "",
+        f"{row['megabytes']:.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def machine() -> str:
+    """Return processor, number of cores, and versions of what was measured."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        processor = platform.processor() or platform.machine()
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "pyarrow", "torch")]
+    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, {', '.join(versions)}"
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--adapters", type=int, nargs="+", default=[1000], help="data set sizes")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each line; the fastest counts")
+    parser.add_argument("--sample", type=int, default=10, help="adapters that the baseline is timed on")
+    parser.add_argument("--scratch", type=Path, help="where to make the weights (0.4 MB an adapter; deleted)")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="where the tables go")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        measure_here(options.measure)
+        return
+    rows = []
+    for n_adapters in options.adapters:
+        with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+            rows += run(folder, n_adapters, options.repeats, min(options.sample, n_adapters))
+        sizes = " ".join(map(str, options.adapters))
+        write_tables(rows, options.out, f"python benchmarks/extract.py --adapters {sizes}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Random weights in the shape of the published data sets (Stable Diffusion 1.5, rank 1, 128 matrices)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lorascope.adapters.names import DOWN, UP, MatrixInfo
+from lorascope.data.weights import GroupWeights
+
+# Block, its transformer blocks, its channels.
+BLOCKS = (
+    ("down_blocks.0", 2, 320),
+    ("down_blocks.1", 2, 640),
+    ("down_blocks.2", 2, 1280),
+    ("mid_block", 1, 1280),
+    ("up_blocks.1", 3, 1280),
+    ("up_blocks.2", 3, 640),
+    ("up_blocks.3", 3, 320),
+)
+TEXT_CHANNELS = 768
+GROUPS = ("attn1", "attn2")
+_ROWS_AT_ONCE = 4096
+
+
+def matrices(group: str) -> list[MatrixInfo]:
+    """Return the 64 matrices of one layer group."""
+    return list(_matrices(group))
+
+
+def _matrices(group: str) -> Iterator[MatrixInfo]:
+    for block, count, channels in BLOCKS:
+        for index in range(count):
+            for projection in ("to_q", "to_v"):
+                layer = f"{block}.attentions.{index}.transformer_blocks.0.{group}.{projection}"
+                inputs = TEXT_CHANNELS if (group, projection) == ("attn2", "to_v") else channels
+                yield MatrixInfo(f"{layer}.lora.down.weight", layer, DOWN, 1, inputs)
+                yield MatrixInfo(f"{layer}.lora.up.weight", layer, UP, channels, 1)
+
+
+def write(folder: str | Path, n_adapters: int) -> None:
+    """Write normal weights of standard deviation 0.01 as `lorascope prepare` lays them out."""
+    rng = np.random.default_rng(0)
+    for group in GROUPS:
+        size = n_adapters * sum(matrix.size for matrix in matrices(group))
+        header = {"descr": "<f4", "fortran_order": False, "shape": (size,)}
+        with Path(folder, f"{group}.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for matrix in matrices(group):
+                for start in range(0, n_adapters, _ROWS_AT_ONCE):
+                    rows = min(_ROWS_AT_ONCE, n_adapters - start)
+                    values = rng.standard_normal((rows, matrix.size), dtype=np.float32)
+                    file.write(np.multiply(values, np.float32(0.01), out=values))
+
+
+def open_group(folder: str | Path, group: str, n_adapters: int) -> GroupWeights:
+    """Open what :func:`write` wrote."""
+    return GroupWeights(Path(folder, f"{group}.npy"), matrices(group), n_adapters)
