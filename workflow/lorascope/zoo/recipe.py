@@ -45,9 +45,9 @@ class Recipe:
     fashion_folder: str = FASHION_FOLDER
     base: str = "shipped"
     base_widths: tuple[int, ...] = (32, 64)
-    base_steps: int = 1200
-    base_batch: int = 128
-    base_learning_rate: float = 0.002
+    base_steps: int = 2000
+    base_batch: int = 64
+    base_learning_rate: float = 0.004
     base_weight_decay: float = 0.01
     base_seed: int = 0
 
