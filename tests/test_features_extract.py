@@ -18,7 +18,7 @@ from lorascope.features.extract import FeatureFile, extract
 from lorascope.features.read import matrix_of, read_features
 from lorascope.files import read_metadata, write_table
 
-COMPUTED = registry.REPRESENTATIONS[:-1]
+COMPUTED = tuple(name for name in registry.REPRESENTATIONS if registry.parts(name) == (name,))
 COUNTS = {
     "simple_stats": 640,
     "rank_based": 1408,
