@@ -9,7 +9,8 @@ from torch import nn
 
 from lorascope.errors import LorascopeError
 from lorascope.probes import mlp
-from lorascope.probes.mlp import MLPSettings, Part, train_mlp
+from lorascope.probes.mlp import MLPSettings, train_mlp
+from lorascope.probes.runs import Part
 
 SMALL = MLPSettings(hidden=(16, 12), batch=16, epochs=6)
 

@@ -216,9 +216,8 @@ def test_every_path_holds_the_key_of_its_step(study):
 @given(first=st.integers(0, 100), count=st.integers(1, 60), size=st.integers(1, 70))
 def test_blocks_hold_every_seed_exactly_once(first, count, size):
     settings = {"first_seed": first, "seeds": count, "seeds_per_job": size}
-    blocks = Plan(
-        load_config({"dataset": "five", "datasets": {"five": {"source": "sanity"}}, **settings})
-    ).blocks()
+    plan = Plan(load_config({"dataset": "five", "datasets": {"five": {"source": "sanity"}}, **settings}))
+    blocks = plan.blocks("mlp")
     seeds = [seed for block in blocks for seed in range(block.first, block.last + 1)]
     assert seeds == list(range(first, first + count))
     assert all(1 <= block.last - block.first + 1 <= size for block in blocks)

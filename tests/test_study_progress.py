@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from lorascope.files import write_table
+from lorascope.study import steps
 from lorascope.study.config import load_config
 from lorascope.study.plan import Plan
 from lorascope.study.progress import DONE, FAILED, MISSING, PARTIAL, STALE, cell_states, print_grid
 from lorascope.study.provenance import provenance
-from lorascope.study.steps import TRAIN
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +21,19 @@ def folder(tmp_path, monkeypatch):
 
 
 def plan(**settings):
-    study = {"dataset": "five", "datasets": {"five": {"source": "sanity"}}, "representations": ["stats"]}
+    study = {
+        "dataset": "five",
+        "datasets": {"five": {"source": "sanity"}},
+        "representations": ["stats"],
+        "probes": ["mlp"],
+    }
     return Plan(load_config({**study, "seeds": 4, "seeds_per_job": 3, **settings}))
 
 
-def finish(plan, cell, seeds, code=TRAIN):
+def finish(plan, cell, seeds, code=None):
     """Write what training writes for some seeds, and for the blocks that they complete."""
     table = pa.table({"seed": [0]})
-    metadata = provenance(cell.key, plan.config["mlp"], code)
+    metadata = provenance(cell.key, plan.config["mlp"], code or steps.train("mlp"))
     for seed in seeds:
         for kind in ("details", "runs"):
             write_table(f"{cell.folder}/seeds/seed-{seed}.{kind}.parquet", table, metadata)

@@ -8,15 +8,15 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from lorascope.errors import LorascopeError
+from lorascope.probes.runs import Part, Run
 
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.1
@@ -36,33 +36,6 @@ class MLPSettings:
     epochs: int = 300
     lr_patience: int = 10
     stop_patience: int = 15
-
-
-@dataclass(frozen=True)
-class Part:
-    """Standardised features, float32 [n, features], and classes, int64 [n], of one part of the split."""
-
-    features: np.ndarray
-    classes: np.ndarray
-
-
-@dataclass
-class Run:
-    """One finished training run: the curves, and log-probabilities [n, classes] of the best epoch."""
-
-    seed: int
-    train_loss: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-    best_epoch: int = -1
-    seconds: float = 0.0
-    log_probabilities: dict[str, np.ndarray] = field(default_factory=dict)
-    state: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def epochs(self) -> int:
-        """Number of epochs trained."""
-        return len(self.validation_accuracy)
 
 
 def train_mlp(

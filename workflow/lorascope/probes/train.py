@@ -13,7 +13,8 @@ from lorascope.errors import LorascopeError
 from lorascope.features.read import read_features
 from lorascope.files import read_table, write_table
 from lorascope.probes.metrics import confusion_matrix, cross_entropy, macro_scores
-from lorascope.probes.mlp import MLPSettings, Part, Run, train_mlp
+from lorascope.probes.registry import UNSCALED, run_probe
+from lorascope.probes.runs import Part, Run
 from lorascope.probes.scaling import Scaling
 
 
@@ -23,7 +24,7 @@ class CellInput:
 
     Attributes:
         names: data set, layer set, representation and probe.
-        parts: standardised features and classes of each part of the split.
+        parts: features and classes of each part of the split.
         n_classes, n_layers: counts.
     """
 
@@ -36,7 +37,7 @@ class CellInput:
 def load_cell(
     names: dict[str, str], features: Sequence[str], adapters: str, layers: Sequence[str]
 ) -> CellInput:
-    """Read the features of a cell's layers and standardise them with the training part.
+    """Read the features of a cell's layers and, unless its probe wants them raw, standardise them.
 
     Args:
         names: data set, layer set, representation and probe; go into every row of the results.
@@ -61,14 +62,19 @@ def load_cell(
         )
     all_classes, classes = np.unique(labels, return_inverse=True)
     rows = {part: np.flatnonzero((split == part) | (split == ALL)) for part in PARTS}
-    scaling = Scaling.fit(values[rows[TRAIN]])
-    parts = {part: Part(scaling.apply(values[index]), classes[index]) for part, index in rows.items()}
+    if absent := sorted(set(all_classes) - set(labels[rows[TRAIN]])):
+        raise LorascopeError(f"{adapters}: no training adapter of {', '.join(absent[:8])}")
+    if names["probe"] in UNSCALED:
+        parts = {part: Part(values[index], classes[index]) for part, index in rows.items()}
+    else:
+        scaling = Scaling.fit(values[rows[TRAIN]])
+        parts = {part: Part(scaling.apply(values[index]), classes[index]) for part, index in rows.items()}
     return CellInput(names, parts, len(all_classes), len(layers))
 
 
 def train_block(
     load: Callable[[], CellInput],
-    settings: MLPSettings,
+    settings: dict,
     seeds: Sequence[int],
     device: str,
     folder: str | Path,
@@ -94,7 +100,7 @@ def train_block(
     missing = [seed for seed in seeds if not _seed_file(folder, seed, "runs").exists()]
     if missing:
         cell = load()
-        for run in train_mlp(cell.parts, cell.n_classes, settings, missing, device):
+        for run in run_probe(cell.names["probe"], cell.parts, cell.n_classes, settings, missing, device):
             row = _runs_row(run, cell)
             write_table(_seed_file(folder, run.seed, "details"), _details_row(run, cell), provenance)
             # Last, because a seed whose row of scores exists counts as done.

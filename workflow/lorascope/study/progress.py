@@ -6,7 +6,7 @@ from pathlib import Path
 from lorascope.files import read_metadata
 from lorascope.study.keys import code_digest
 from lorascope.study.plan import Cell, Plan
-from lorascope.study.steps import TRAIN
+from lorascope.study import steps
 
 DONE, PARTIAL, FAILED, STALE, MISSING = "done", "partial", "failed", "stale", "missing"
 
@@ -92,7 +92,7 @@ def _difference(plan: Plan, cell: Cell, other: Path) -> str:
     changed = [name for name in settings if stored.get("settings", {}).get(name) != settings[name]]
     if changed:
         return f"{cell.probe} settings changed: {', '.join(changed)}"
-    if stored.get("code") != code_digest(*TRAIN):
+    if stored.get("code") != code_digest(*steps.train(cell.probe)):
         return "code of the probe changed"
     return "data, labels, features or layer set changed"
 

@@ -1,0 +1,122 @@
+"""Probes of scikit-learn: they learn, choose on the validation part alone, and are handed out alike."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import accuracy_score
+
+from lorascope.probes import shallow
+from lorascope.probes.registry import MODULES, SEEDLESS, run_probe
+from lorascope.probes.runs import Part
+from lorascope.study.config import load_section
+
+PROBES = [name for name in MODULES if name != "mlp"]
+LEARNING = [name for name in PROBES if name not in ("permuted", "majority")]
+
+
+def blobs(classes=3, spread=0.5, features=6, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(0, 1, (classes, features))
+    parts = {}
+    for name, n in {"train": 90, "validation": 30, "test": 60}.items():
+        own = np.arange(n) % classes
+        parts[name] = Part((centres[own] + spread * rng.normal(size=(n, features))).astype(np.float32), own)
+    return parts
+
+
+def run(name, parts, seeds=(0,), **changed):
+    n_classes = int(parts["train"].classes.max()) + 1
+    return list(run_probe(name, parts, n_classes, load_section(name, changed), seeds, "cpu"))
+
+
+def accuracy(run, parts, part="test"):
+    return accuracy_score(parts[part].classes, run.log_probabilities[part].argmax(axis=1))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("name", LEARNING)
+def test_learns_what_can_be_learnt(name, classes):
+    parts = blobs(classes)
+    (done,) = run(name, parts)
+    assert accuracy(done, parts) > 0.85
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_hands_out_log_probabilities_and_one_epoch(name):
+    parts = blobs()
+    (done,) = run(name, parts)
+    for part, scores in done.log_probabilities.items():
+        assert scores.shape == (len(parts[part].classes), 3)
+        np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1)
+    assert (done.epochs, done.best_epoch) == (1, 1)
+
+
+@pytest.mark.parametrize("name", sorted(SEEDLESS))
+def test_a_seedless_probe_gives_the_same_run_for_every_seed(name):
+    first, second = run(name, blobs(), seeds=(1, 2))
+    assert all(np.array_equal(first.log_probabilities[p], second.log_probabilities[p]) for p in blobs())
+
+
+@pytest.mark.parametrize("name", LEARNING)
+def test_the_test_part_has_no_say(name):
+    parts = blobs(spread=2.0)
+    (before,) = run(name, parts)
+    shuffled = np.random.default_rng(1).permutation(parts["test"].classes)
+    (after,) = run(name, {**parts, "test": Part(parts["test"].features, shuffled)})
+    assert before.chosen == after.chosen
+    assert np.array_equal(before.log_probabilities["test"], after.log_probabilities["test"])
+
+
+def test_validation_chooses_the_penalty():
+    parts = blobs(spread=2.0)
+    penalties = [0.01, 1, 100, 10_000]
+    (done,) = run("ridge", parts, penalties=penalties)
+    by_hand = {}
+    for penalty in penalties:
+        model = RidgeClassifier(alpha=penalty).fit(parts["train"].features, parts["train"].classes)
+        by_hand[penalty] = model.score(parts["validation"].features, parts["validation"].classes)
+    assert by_hand[done.chosen["penalty"]] == max(by_hand.values())
+
+
+def test_kernel_is_ridge_without_intercept_on_raw_features():
+    parts = blobs()
+    penalty = 0.3
+    (candidate,) = shallow.kernel(parts, {"penalties": [penalty]}, 0)
+    x = parts["train"].features.astype(float)
+    unit = np.square(x).sum() / len(x)
+    targets = 2.0 * np.eye(3)[parts["train"].classes] - 1
+    weights = np.linalg.solve(x.T @ x / unit + penalty * np.eye(x.shape[1]), x.T @ targets / unit)
+    expected = (parts["test"].features @ weights).argmax(axis=1)
+    assert np.array_equal(candidate.log_probabilities["test"].argmax(axis=1), expected)
+
+
+def test_permuted_labels_leave_chance():
+    parts = blobs(features=40)
+    scores = [accuracy(done, parts) for done in run("permuted", parts, seeds=range(60))]
+    # Three deviations of the mean: choosing the penalty by the true labels gave 0.43 and is caught.
+    assert np.mean(scores) == pytest.approx(1 / 3, abs=3 * np.std(scores) / np.sqrt(60))
+    assert np.std(scores) > 0
+
+
+def test_majority_names_the_most_frequent_class():
+    parts = blobs()
+    lopsided = np.where(np.arange(90) < 70, 1, parts["train"].classes)
+    (done,) = run("majority", {**parts, "train": Part(parts["train"].features, lopsided)})
+    assert (done.log_probabilities["test"].argmax(axis=1) == 1).all()
+
+
+def test_more_neighbours_than_adapters_are_no_candidates():
+    parts = blobs()
+    few = Part(parts["train"].features[:4], parts["train"].classes[:4])
+    (done,) = run("knn", {**parts, "train": few}, neighbours=[3, 99])
+    assert done.chosen == {"neighbours": 3}
+
+
+def test_temperature_makes_scores_calibrated_not_more_accurate():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 500)
+    scores = {"validation": 0.1 * (np.eye(3)[truth] + rng.normal(0, 0.6, (500, 3)))}
+    calibrated = shallow._softmax(scores, truth)["validation"]
+    assert np.array_equal(calibrated.argmax(axis=1), scores["validation"].argmax(axis=1))
+    confidence = np.exp(calibrated).max(axis=1).mean()
+    assert confidence == pytest.approx((calibrated.argmax(axis=1) == truth).mean(), abs=0.05)
