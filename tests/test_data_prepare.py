@@ -22,7 +22,8 @@ N = 40
 
 @pytest.fixture(scope="module")
 def weights():
-    return published.make_weights(N, published.NARROW)
+    """Two blocks: self- and cross-attention, layers of different widths."""
+    return dict(list(published.make_weights(N, published.NARROW).items())[:24])
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,9 @@ def damaged(weights, column, row, value):
 
 
 @pytest.mark.parametrize("grouping", GROUPINGS)
-def test_every_group_holds_its_matrices(source, weights, grouping, tmp_path):
+def test_every_group_holds_its_matrices(grouping, tmp_path):
+    weights = published.make_weights(N, published.NARROW)
+    source = arrow.from_dataset(published.make_dataset(weights).shuffle(seed=3), "mine")
     description = prepare(source, "mine", grouping, tmp_path, {"key": "0123456789"})
     rows = source.adapters["leaf_id"].to_pylist()
     layers = [parse_matrix_name(column)[0] for column in weights]
@@ -70,8 +73,8 @@ def test_the_description_counts(source, weights, tmp_path):
     assert {name: description[name] for name in ("dataset", "adapters", "matrices", "layers", "ranks")} == {
         "dataset": "mine",
         "adapters": N,
-        "matrices": 128,
-        "layers": 64,
+        "matrices": 24,
+        "layers": 12,
         "ranks": [1],
     }
     assert description["parameters"] == sum(values[0].size for values in weights.values())
@@ -100,7 +103,7 @@ def test_digests_are_those_of_the_weights_whatever_the_batches(source, weights, 
 
 def test_one_changed_entry_changes_the_digest(source, weights, tmp_path):
     whole = arrow.from_dataset(published.make_dataset(weights), "mine")
-    column = list(weights)[77]
+    column = list(weights)[17]
     before = prepare(whole, "mine", "attention", tmp_path / "one")["digest"]
     after = prepare(damaged(weights, column, 31, 1.0), "mine", "attention", tmp_path / "other")["digest"]
     assert before != after
@@ -112,7 +115,7 @@ def test_the_same_source_gives_the_same_bytes(source, tmp_path):
     files = sorted(
         path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()
     )
-    assert len(files) == 14 + 3
+    assert len(files) == 4 + 3
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
 
@@ -122,7 +125,7 @@ def test_the_same_source_gives_the_same_bytes(source, tmp_path):
 )
 @pytest.mark.parametrize("row", [0, 15, 16, 39])
 def test_weights_that_are_not_finite_are_refused(weights, refused, tmp_path, value, kind, row):
-    column = list(weights)[100]
+    column = list(weights)[20]
     with refused(rf"^mine: column '{column}' has a {kind} in row {row}; remove or repair the adapter"):
         prepare(damaged(weights, column, row, value), "mine", "attention", tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
