@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from sklearn.neighbors import KNeighborsClassifier
 
 from lorascope.errors import LorascopeError
+from lorascope.zoo import base
 from lorascope.zoo.base import (
     SHIPPED,
     TOLERANCE,
@@ -28,6 +29,12 @@ SMALL = Recipe(base="train", base_widths=(16, 32), base_steps=3, base_batch=8)
 @pytest.fixture(scope="module")
 def images() -> Images:
     return load_images("mnist")
+
+
+@pytest.fixture
+def few_held_out(monkeypatch):
+    """Measure on 20 images instead of 1,000 where the figure does not matter."""
+    monkeypatch.setattr(base, "HELD_OUT", 20)
 
 
 def test_shipped_base_was_trained_by_the_default_recipe():
@@ -66,6 +73,7 @@ def test_shipped_base_draws_the_digit_that_it_is_asked_for(images):
     assert (judge.predict(drawn) == asked).mean() > 0.6
 
 
+@pytest.mark.usefixtures("few_held_out")
 def test_training_repeats_to_the_bit_and_leaves_the_global_generator_alone(images):
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -78,6 +86,7 @@ def test_training_repeats_to_the_bit_and_leaves_the_global_generator_alone(image
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
+@pytest.mark.usefixtures("few_held_out")
 def test_the_base_never_sees_an_adapters_image(images):
     hidden = images.latents.copy()
     hidden[~images.for_base] = np.nan
@@ -85,6 +94,7 @@ def test_the_base_never_sees_an_adapters_image(images):
     assert all(torch.isfinite(parameter).all() for parameter in unet.parameters())
 
 
+@pytest.mark.usefixtures("few_held_out")
 def test_a_trained_base_comes_back(images, tmp_path):
     unet, curve = train_base(SMALL, images)
     save_base(SMALL, unet, curve, tmp_path / "base.safetensors")

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
+from scipy.linalg import hadamard
 
 from lorascope.zoo.diffusion import TIMESTEPS, denoising_losses, draw, signal_shares
 from lorascope.zoo.optimizer import AdamW
@@ -84,3 +85,4 @@ def test_words_are_orthogonal_and_prompts_differ_only_in_the_subject():
     assert (prompts[:, :3] == prompts[0, :3]).all()
     words = torch.cat([prompts[0, :3], prompts[:, 3]])
     torch.testing.assert_close(words @ words.T, 32 * torch.eye(15))
+    assert words.tolist() == hadamard(32)[:15].tolist()

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 
 from lorascope.errors import LorascopeError
 from lorascope.files import read_json, read_metadata, read_table
-from lorascope.zoo import pictures
+from lorascope.zoo import base, pictures
 from lorascope.zoo.base import SHIPPED, load_base, save_base
 from lorascope.zoo.images import load_images
 from lorascope.zoo.recipe import Recipe, assign
@@ -31,18 +31,22 @@ SETTINGS = {
 
 def build(folder: Path, settings: dict) -> list[Path]:
     """Run all steps; return the files in a fixed order."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The tests are about files: a shorter sampler and fewer held-out images write the same ones.
+        patch.setattr(pictures, "SAMPLING_STEPS", 3)
+        patch.setattr(base, "HELD_OUT", 20)
+        _run_all(folder, settings)
+    return sorted(folder.iterdir())
+
+
+def _run_all(folder: Path, settings: dict) -> None:
     train_base_file(settings, folder / "base.safetensors")
     for block in range(Recipe.from_settings(settings).blocks):
         stem = folder / f"adapters-{block:04d}"
         shard, table = stem.with_suffix(".safetensors"), stem.with_suffix(".parquet")
         train_block_files(settings, block, folder / "base.safetensors", shard, table)
     shards = sorted(folder.glob("adapters-*.safetensors"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            pictures, "SAMPLING_STEPS", 3
-        )  # this is about files; a sampler of 20 steps takes its time
-        draw_samples(settings, folder / "base.safetensors", shards, folder / "a.png")
-    return sorted(folder.iterdir())
+    draw_samples(settings, folder / "base.safetensors", shards, folder / "a.png")
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +108,10 @@ def test_an_adapter_does_not_depend_on_its_block(zoo, tmp_path):
 
 
 def test_diverged_training_is_an_error_and_leaves_no_file(zoo, tmp_path):
-    # Noise of this base's prediction overflows as soon as its last layer does.
-    base = load_base(Recipe.from_settings(SETTINGS), zoo / "base.safetensors")
-    base.conv_out.bias.data.fill_(float("inf"))
-    save_base(Recipe.from_settings(SETTINGS), base, [], tmp_path / "base.safetensors")
+    recipe = Recipe.from_settings(SETTINGS)
+    unet = load_base(recipe, zoo / "base.safetensors")
+    unet.conv_out.bias.data.fill_(float("inf"))
+    save_base(recipe, unet, [], tmp_path / "base.safetensors")
     with pytest.raises(LorascopeError, match="diverged in block 0"):
         train_block_files(SETTINGS, 0, tmp_path / "base.safetensors", tmp_path / "a", tmp_path / "b")
     assert [path.name for path in tmp_path.iterdir()] == ["base.safetensors"]
@@ -129,8 +133,8 @@ def test_the_shipped_base_is_as_good_as_itself(tmp_path):
 
 def test_a_worse_base_is_found_out(tmp_path):
     recipe, generator = Recipe(base="train"), torch.Generator().manual_seed(0)
-    base = load_base(Recipe())
-    for weight in base.parameters():
+    unet = load_base(Recipe())
+    for weight in unet.parameters():
         weight.data += 0.1 * weight.std() * torch.randn(weight.shape, generator=generator)
-    save_base(recipe, base, [], tmp_path / "base.safetensors")
+    save_base(recipe, unet, [], tmp_path / "base.safetensors")
     assert compare_base_files(tmp_path / "base.safetensors", tmp_path / "c.json")["as_good"] is False

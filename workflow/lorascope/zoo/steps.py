@@ -12,7 +12,6 @@ from lorascope.files import write_bytes, write_json, write_table
 from lorascope.zoo.base import TOLERANCE, held_out_losses, load_base, save_base, train_base
 from lorascope.zoo.images import Images, load_images
 from lorascope.zoo.lora import Factors
-from lorascope.zoo.pictures import AMPLIFIED, draw_adapters, draw_base, page
 from lorascope.zoo.recipe import Recipe, assign
 from lorascope.zoo.shards import Shard, read_shard, write_shard
 from lorascope.zoo.train import Trained, train_adapters
@@ -82,6 +81,9 @@ def draw_samples(
     settings: Mapping, base_path: str | Path | None, shard_paths: Sequence[str | Path], out_png: str | Path
 ) -> None:
     """Draw samples of the base and of the first two adapters of every class that ``shard_paths`` hold."""
+    # In here because matplotlib takes a second to import, which training has no use for.
+    from lorascope.zoo.pictures import AMPLIFIED, draw_adapters, draw_base, page
+
     recipe = Recipe.from_settings(settings)
     base = load_base(recipe, base_path)
     shards = [read_shard(path) for path in shard_paths]
