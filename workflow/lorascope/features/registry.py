@@ -20,6 +20,18 @@ REPRESENTATIONS = (
     "info_theoretic",
     "ensemble",
 )
+# Of the update ΔW = BA of a layer, or of both its factors together, rather than of single matrices.
+LAYER_REPRESENTATIONS = (
+    "delta_spectrum",
+    "delta_kernel",
+    "delta_gram",
+    "delta_bilinear",
+    "delta_sketch",
+    "delta_projector",
+    "canonical",
+    "flat",
+    "pca",
+)
 
 
 def module_name(name: str) -> str:
@@ -42,7 +54,7 @@ def load(name: str) -> ModuleType:
 
 def parts(name: str) -> tuple[str, ...]:
     """Return the representations whose feature files make up this one: itself, unless it is a combination."""
-    return getattr(load(name), "PARTS", (name,))
+    return (name,) if is_layered(name) else getattr(load(name), "PARTS", (name,))
 
 
 def feature_names(name: str) -> tuple[str, ...]:
@@ -56,3 +68,36 @@ def feature_names(name: str) -> tuple[str, ...]:
 def feature_count(name: str) -> int:
     """Return the number of features of one matrix."""
     return len(feature_names(name))
+
+
+def layer_module_name(name: str) -> str:
+    """Return the full name of the module that defines a layer representation.
+
+    Raises:
+        LorascopeError: there is no such layer representation.
+    """
+    if name not in LAYER_REPRESENTATIONS:
+        raise LorascopeError(
+            f"layer representation '{name}' is not known; choose from: {', '.join(LAYER_REPRESENTATIONS)}"
+        )
+    return f"lorascope.features.{name}"
+
+
+def load_layer(name: str) -> ModuleType:
+    """Import the module of a layer representation: ``FITTED``, ``names``, ``compute`` (and ``Fitter``)."""
+    return import_module(layer_module_name(name))
+
+
+def is_layered(name: str) -> bool:
+    """Tell whether a representation is of whole layers: its columns are named ``<layer>.delta/<feature>``."""
+    return name in LAYER_REPRESENTATIONS
+
+
+def is_fitted(name: str) -> bool:
+    """Tell whether a representation is fitted to the training part before it is extracted."""
+    return is_layered(name) and load_layer(name).FITTED
+
+
+def source_of(name: str) -> str:
+    """Return the full name of the module that defines a representation of either kind."""
+    return layer_module_name(name) if is_layered(name) else module_name(name)

@@ -1,0 +1,70 @@
+"""The exact linear kernel between updates, as features: a linear probe on all entries of every ΔW."""
+
+import numpy as np
+
+from lorascope.features.columns import as_columns
+from lorascope.features.layer_factors import LayerFactors
+
+FITTED = True
+FIT_ROWS = 256
+# Eigenvalues below this share of the largest are what float32 landmarks leave of directions they lack.
+CUT_OFF = 1e-6
+
+
+class Fitter:
+    """Nyström landmarks (Williams & Seeger 2001): the adapters seen, at most ``FIT_ROWS``."""
+
+    def __init__(self, d_out: int, d_in: int, rank: int):
+        self._left: list[np.ndarray] = []
+        self._right: list[np.ndarray] = []
+
+    def update(self, factors: LayerFactors) -> None:
+        """Add landmarks."""
+        self._left.append(factors.unit_left.astype(np.float32))
+        self._right.append(factors.V.astype(np.float32))
+
+    def finish(self) -> dict[str, np.ndarray]:
+        """Return the landmarks and what whitens the kernel between them.
+
+        ``left`` float32 [m, d_out, K] and ``right`` float32 [m, d_in, K] are factors of the landmarks' ΔW /
+        ‖ΔW‖; ``whitening`` float64 [m, m] is the inverse square root of their kernel. Symmetric, so that
+        features are alike in size and standardising them hardly changes their dot products.
+        """
+        left, right = np.concatenate(self._left), np.concatenate(self._right)
+        values, vectors = np.linalg.eigh(_dot_products((left, right), (left, right)))
+        present = values > CUT_OFF * values[-1]
+        scales = 1 / np.sqrt(np.where(present, values, np.inf))
+        return {"left": left, "right": right, "whitening": (vectors * scales) @ vectors.T}
+
+
+def names(d_out: int, d_in: int, rank: int, fitted: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Return ``landmark_i`` for each landmark of the fit."""
+    return tuple(f"landmark_{i}" for i in range(1, len(fitted["left"]) + 1))
+
+
+def compute(factors: LayerFactors, fitted: dict[str, np.ndarray]) -> np.ndarray:
+    """Return K(·, landmarks) K(landmarks, landmarks)^(−1/2), float32 [n, landmarks]; 0 where ΔW is 0.
+
+    K(i, j) = ⟨ΔWᵢ, ΔWⱼ⟩_F / (‖ΔWᵢ‖ ‖ΔWⱼ‖). Dot products of features are the kernel itself where one of the
+    two adapters is a landmark, and its best approximation by the landmarks elsewhere; a sum over layers is
+    the kernel of whole adapters in which every layer counts the same.
+    """
+    landmarks = fitted["left"], fitted["right"]
+    return as_columns(_dot_products((factors.unit_left, factors.V), landmarks) @ fitted["whitening"])
+
+
+def cosine_kernel(some: LayerFactors, others: LayerFactors) -> np.ndarray:
+    """Return ⟨ΔWᵢ, ΔWⱼ⟩_F / (‖ΔWᵢ‖ ‖ΔWⱼ‖), float64 [len(some), len(others)]; 0 where an update is 0."""
+    return _dot_products((some.unit_left, some.V), (others.unit_left, others.V))
+
+
+def _dot_products(some: tuple[np.ndarray, np.ndarray], others: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return Σ (LᵢᵀLⱼ) ∘ (RᵢᵀRⱼ) for updates L Rᵀ with L [n, d_out, K] and R [n, d_in, K]."""
+    left, right = (_inner_products(*pair) for pair in zip(some, others, strict=True))
+    return np.einsum("ikjl,ikjl->ij", left, right)
+
+
+def _inner_products(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return all dot products of columns of [n, d, K] and [m, d, K], float64 [n, K, m, K]."""
+    rows, cols = (x.swapaxes(1, 2).reshape(-1, x.shape[1]).astype(np.float64) for x in (some, others))
+    return (rows @ cols.T).reshape(len(some), some.shape[2], len(others), others.shape[2])
