@@ -1,0 +1,107 @@
+"""Fit a representation to the training part, layer by layer; fits are one safetensors file a group."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+from threadpoolctl import threadpool_limits
+
+from lorascope.errors import LorascopeError
+from lorascope.features.layer_weights import Layer, LayeredWeights, factor_blocks, layers_of
+from lorascope.features.registry import load_layer
+from lorascope.files import METADATA_KEY, atomic_path
+
+SEED = 42
+_ENTRY = METADATA_KEY.decode()
+
+Fits = dict[str, dict[str, np.ndarray]]
+
+
+def fit(
+    weights: LayeredWeights,
+    representation: str,
+    train_rows: np.ndarray,
+    out_path: str | Path,
+    metadata: dict | None = None,
+) -> None:
+    """Fit ``representation`` to the training adapters of every layer and write what it learned.
+
+    Weights of other adapters have no influence on a single bit of the file. Where a representation fits to
+    at most ``FIT_ROWS`` adapters, these are drawn from the training part, the same for every layer.
+
+    Args:
+        weights: the layer group's weights.
+        representation: one with ``FITTED``.
+        train_rows: the training part, bool [n_adapters] or indices.
+        out_path: safetensors file with arrays ``<layer>/<array>``.
+        metadata: stored in the file, with the representation's name and the number of adapters added.
+
+    Raises:
+        LorascopeError: nothing is fitted in this representation, there is no training adapter, or one of
+            them has a weight that is NaN or infinite.
+    """
+    module = load_layer(representation)
+    if not module.FITTED:
+        raise LorascopeError(f"representation '{representation}' fits nothing; extract it without a fit")
+    rows = _fit_rows(weights.n_adapters, train_rows, getattr(module, "FIT_ROWS", None))
+    layers = layers_of(weights)
+    # One thread: sums split between threads would round differently.
+    with threadpool_limits(1):
+        arrays = {
+            f"{layer.name}/{name}": np.ascontiguousarray(array)
+            for layer in layers
+            for name, array in _fit_layer(module, weights, layer, rows).items()
+        }
+    about = {
+        **(metadata or {}),
+        "representation": representation,
+        "fitted_adapters": int(rows.sum()),
+    }
+    with atomic_path(out_path) as temp:
+        # One metadata entry only: safetensors writes several in an order that changes from run to run.
+        save_file(arrays, temp, metadata={_ENTRY: json.dumps(about, sort_keys=True)})
+
+
+def _fit_rows(n_adapters: int, train_rows: np.ndarray, most: int | None) -> np.ndarray:
+    """Return the adapters to fit to, bool [n_adapters]."""
+    train = np.arange(n_adapters)[np.asarray(train_rows)]
+    if not len(train):
+        raise LorascopeError("no training adapter to fit to; check the split")
+    if most is not None and len(train) > most:
+        train = np.random.default_rng(SEED).choice(train, most, replace=False)
+    rows = np.zeros(n_adapters, bool)
+    rows[train] = True
+    return rows
+
+
+def _fit_layer(module, weights: LayeredWeights, layer: Layer, rows: np.ndarray) -> dict[str, np.ndarray]:
+    fitter = module.Fitter(*layer.shape)
+    for _, factors in factor_blocks(weights, layer, 0, weights.n_adapters, rows):
+        fitter.update(factors)
+    return fitter.finish()
+
+
+def load_fit(path: str | Path, representation: str) -> Fits:
+    """Read what :func:`fit` wrote.
+
+    Returns:
+        layer → array name → array.
+
+    Raises:
+        LorascopeError: the file is missing, damaged, or of another representation.
+    """
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            about = json.loads((opened.metadata() or {}).get(_ENTRY, "{}"))
+            arrays = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, no dict
+    except (SafetensorError, OSError) as error:
+        raise LorascopeError(f"{path}: not a readable fit ({error}); delete it and run again") from None
+    if (found := about.get("representation")) != representation:
+        raise LorascopeError(f"{path}: a fit of '{found}', not of '{representation}'; fit the latter")
+    fits: Fits = {}
+    for key, array in arrays.items():
+        layer, _, name = key.rpartition("/")
+        fits.setdefault(layer, {})[name] = array
+    return fits
