@@ -46,6 +46,7 @@ def test_sampled_content_counts(folder, position):
     "change",
     [
         lambda folder: (folder / "data-0.arrow").rename(folder / "data-2.arrow"),
+        lambda folder: (folder / "data-0.arrow").rename(folder / "data-00.arrow"),
         lambda folder: (folder / "data-0.arrow").rename(folder / "deep" / "data-0.arrow"),
         lambda folder: (folder / "data-0.arrow").unlink(),
         lambda folder: (folder / "new").write_bytes(b""),
@@ -53,7 +54,7 @@ def test_sampled_content_counts(folder, position):
         lambda folder: (folder / "data-0.arrow").write_bytes(b"\1" * (SIZE - 1)),
         lambda folder: (folder / "data-0.arrow").write_bytes(b""),
     ],
-    ids=["rename", "move", "remove", "add an empty file", "longer", "shorter", "emptied"],
+    ids=["rename", "rename in place", "move", "remove", "add an empty file", "longer", "shorter", "emptied"],
 )
 def test_names_and_sizes_count(folder, change):
     before = folder_fingerprint(folder)
