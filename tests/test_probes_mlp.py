@@ -108,16 +108,16 @@ def test_side_by_side_equals_one_after_the_other():
 
 
 def test_threads_do_not_change_a_bit():
-    threads = torch.get_num_threads()
-    try:
-        runs = []
-        for count in (1, 2):
-            torch.set_num_threads(count)
-            runs += list(train_mlp(blobs(features=700), 3, dataclasses.replace(SMALL, hidden=(64, 64)), [5]))
-    finally:
-        torch.set_num_threads(threads)
-    assert runs[0].train_loss == runs[1].train_loss
-    assert np.array_equal(runs[0].log_probabilities["test"], runs[1].log_probabilities["test"])
+    settings = dataclasses.replace(SMALL, hidden=(64, 64))
+    parts = blobs(features=700)
+    before = torch.get_num_threads()
+    one = list(train_mlp(parts, 3, settings, [5, 6, 7], threads=1))
+    two = list(train_mlp(parts, 3, settings, [5, 6, 7], threads=2))
+    for run, other in zip(one, two, strict=True):
+        assert run.seed == other.seed
+        assert run.train_loss == other.train_loss
+        assert np.array_equal(run.log_probabilities["test"], other.log_probabilities["test"])
+    assert torch.get_num_threads() == before
 
 
 def test_best_weights_are_restored_and_copied():

@@ -26,7 +26,7 @@ def blobs(classes=3, spread=0.5, features=6, seed=0):
 
 def run(name, parts, seeds=(0,), **changed):
     n_classes = int(parts["train"].classes.max()) + 1
-    return list(run_probe(name, parts, n_classes, load_section(name, changed), seeds, "cpu"))
+    return list(run_probe(name, parts, n_classes, load_section(name, changed), seeds))
 
 
 def accuracy(run, parts, part="test"):

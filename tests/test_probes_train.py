@@ -31,7 +31,7 @@ def load(files, **names):
 
 
 def block(files, folder, seeds, loader=None):
-    return list(train_block(loader or (lambda: load(files)), SETTINGS, seeds, "cpu", folder, {"key": "k"}))
+    return list(train_block(loader or (lambda: load(files)), SETTINGS, seeds, "cpu", 1, folder, {"key": "k"}))
 
 
 def test_features_are_standardised_with_the_training_part(files):

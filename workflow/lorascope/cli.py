@@ -194,22 +194,43 @@ def _label(options: argparse.Namespace) -> None:
 
 
 def _add_features(commands) -> None:
+    fit = _step(commands, "fit", _fit, "fit a representation to the training part of one layer group")
     extract = _step(commands, "extract", _extract, "compute one representation of one layer group")
-    extract.add_argument("--data", required=True, help="folder that `prepare` wrote")
-    extract.add_argument("--group", required=True, help="layer group")
-    extract.add_argument("--representation", required=True, help="name of the representation")
-    extract.add_argument("--out", required=True, help="file to write")
+    for command in (fit, extract):
+        command.add_argument("--data", required=True, help="folder that `prepare` wrote")
+        command.add_argument("--group", required=True, help="layer group")
+        command.add_argument("--representation", required=True, help="name of the representation")
+        command.add_argument("--out", required=True, help="file to write")
+    fit.add_argument("--adapters", required=True, help="label and split table")
+    extract.add_argument("--fit", help="what `fit` wrote, for representations that are fitted")
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from lorascope.data.labels import training_rows
+    from lorascope.data.weights import GroupWeights
+    from lorascope.features.fit import fit
+    from lorascope.study import steps
+
+    weights = GroupWeights.open(options.data, options.group)
+    settings = {"representation": options.representation, "group": options.group}
+    origin = _provenance(options, settings, *steps.fit(options.representation))
+    fit(weights, options.representation, training_rows(options.adapters), options.out, origin)
 
 
 def _extract(options: argparse.Namespace) -> None:
     from lorascope.data.weights import GroupWeights
     from lorascope.features.extract import FeatureFile, extract
+    from lorascope.features.layers import extract_layers
+    from lorascope.features.registry import is_layered
     from lorascope.study import steps
 
     weights = GroupWeights.open(options.data, options.group)
     settings = {"representation": options.representation, "group": options.group}
     origin = _provenance(options, settings, *steps.extract(options.representation))
-    extract(weights, [FeatureFile(options.representation, options.out, origin)])
+    if is_layered(options.representation):
+        extract_layers(weights, options.representation, options.out, options.fit, origin)
+    else:
+        extract(weights, [FeatureFile(options.representation, options.out, origin)])
 
 
 # train
@@ -244,6 +265,7 @@ def _train(options: argparse.Namespace) -> None:
         load_section(options.probe, options.settings),
         seeds,
         options.device,
+        options.threads,
         options.out,
         origin,
     )

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from lorascope.errors import LorascopeError
-from lorascope.features.registry import REPRESENTATIONS
+from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
 from lorascope.study.config import load_config
 from lorascope.study.keys import canonical_json
 from lorascope.study.lock import hold_folder
@@ -26,7 +26,7 @@ CONFIG_JSON = canonical_json(PLAN.config)
 
 wildcard_constraints:
     dataset="|".join(map(re.escape, PLAN.config["datasets"])),
-    representation="|".join(REPRESENTATIONS),
+    representation="|".join(REPRESENTATIONS + LAYER_REPRESENTATIONS),
     layer_set="|".join(PLAN.config["layer_patterns"]),
     probe="|".join(PLAN.config["probes"]),
     key="[0-9a-f]{10}",
@@ -89,6 +89,17 @@ def data_folder(wildcards):
 def label_settings(wildcards):
     same_key(wildcards, PLAN.label_key(wildcards.dataset))
     return canonical_json(PLAN.label_settings(wildcards.dataset))
+
+
+def fitted_of(wildcards):
+    same_key(wildcards, PLAN.fit_key(wildcards.dataset, wildcards.representation))
+    return wildcards.representation
+
+
+def fit_file(wildcards):
+    return ancient(
+        PLAN.fit_file(wildcards.dataset, wildcards.representation, wildcards.group)
+    )
 
 
 def representation_of(wildcards):

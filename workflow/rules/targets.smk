@@ -15,7 +15,7 @@ rule features:
     localrule: True
 
 
-for name in REPRESENTATIONS:
+for name in REPRESENTATIONS + LAYER_REPRESENTATIONS:
 
     rule:
         """The probes of one representation, on all layer sets."""

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lorascope.data.prepare import FINGERPRINT
-from lorascope.data.split import ALL, PARTS, SplitSettings, check_classes, split_adapters
+from lorascope.data.split import ALL, PARTS, TRAIN, SplitSettings, check_classes, split_adapters
 from lorascope.errors import LorascopeError
 from lorascope.files import read_json, read_table, write_json, write_table
 
@@ -112,3 +112,9 @@ def _adapter_table(
         name: table[name] for name in table.column_names if name not in OWN_COLUMNS and name != FINGERPRINT
     }
     return pa.table({**columns, **metadata})
+
+
+def training_rows(adapters: str | Path) -> np.ndarray:
+    """Return the rows of the training part from a label and split table."""
+    split = read_table(adapters, ["split"])["split"].to_pylist()
+    return np.flatnonzero([part in (TRAIN, ALL) for part in split])

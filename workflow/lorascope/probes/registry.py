@@ -25,7 +25,13 @@ UNSCALED = frozenset({"kernel"})
 
 
 def run_probe(
-    name: str, parts: dict[str, Part], n_classes: int, settings: dict, seeds: Sequence[int], device: str
+    name: str,
+    parts: dict[str, Part],
+    n_classes: int,
+    settings: dict,
+    seeds: Sequence[int],
+    device: str = "cpu",
+    threads: int = 1,
 ) -> Iterator[Run]:
     """Train a probe once a seed and yield each run when it is finished.
 
@@ -36,10 +42,11 @@ def run_probe(
         settings: the probe's section of the config.
         seeds: one run each.
         device: ``cpu`` or a CUDA device; only ``mlp`` makes use of one.
+        threads: seeds trained at a time by ``mlp``.
     """
     module = import_module(MODULES[name])
     if name == "mlp":
-        yield from module.train_mlp(parts, n_classes, module.MLPSettings(**settings), seeds, device)
+        yield from module.train_mlp(parts, n_classes, module.MLPSettings(**settings), seeds, device, threads)
     elif name == "permuted":
         # Dealt out before anything looks at them: the choice of a penalty must not see the truth either.
         for seed in seeds:

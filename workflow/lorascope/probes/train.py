@@ -10,7 +10,9 @@ import pyarrow as pa
 from lorascope.adapters.names import DOWN, UP
 from lorascope.data.split import ALL, PARTS, TEST, TRAIN, VALIDATION
 from lorascope.errors import LorascopeError
+from lorascope.features.layers import DELTA
 from lorascope.features.read import read_features
+from lorascope.features.registry import is_layered
 from lorascope.files import read_table, write_table
 from lorascope.probes.metrics import confusion_matrix, cross_entropy, macro_scores
 from lorascope.probes.registry import UNSCALED, run_probe
@@ -50,7 +52,8 @@ def load_cell(
     """
     table = read_table(adapters, ["label", "split"])
     labels, split = (np.array(table[name].to_pylist()) for name in ("label", "split"))
-    values, columns = read_features(features, [f"{layer}.{side}" for layer in layers for side in (DOWN, UP)])
+    sides = (DELTA,) if is_layered(names["representation"]) else (DOWN, UP)
+    values, columns = read_features(features, [f"{layer}.{side}" for layer in layers for side in sides])
     if len(values) != len(labels):
         raise LorascopeError(
             f"{features[0]}: {len(values)} rows but {adapters} has {len(labels)}; delete the former"
@@ -77,6 +80,7 @@ def train_block(
     settings: dict,
     seeds: Sequence[int],
     device: str,
+    threads: int,
     folder: str | Path,
     provenance: dict,
 ) -> Iterator[str]:
@@ -90,6 +94,7 @@ def train_block(
         settings: of the probe.
         seeds: consecutive seeds.
         device: ``cpu`` or a CUDA device.
+        threads: seeds trained at a time.
         folder: the cell's folder.
         provenance: stored in the files.
 
@@ -100,7 +105,9 @@ def train_block(
     missing = [seed for seed in seeds if not _seed_file(folder, seed, "runs").exists()]
     if missing:
         cell = load()
-        for run in run_probe(cell.names["probe"], cell.parts, cell.n_classes, settings, missing, device):
+        for run in run_probe(
+            cell.names["probe"], cell.parts, cell.n_classes, settings, missing, device, threads
+        ):
             row = _runs_row(run, cell)
             write_table(_seed_file(folder, run.seed, "details"), _details_row(run, cell), provenance)
             # Last, because a seed whose row of scores exists counts as done.

@@ -13,7 +13,7 @@ from jsonschema.exceptions import best_match
 
 from lorascope.data.split import SplitSettings
 from lorascope.errors import LorascopeError
-from lorascope.features.registry import REPRESENTATIONS
+from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
 
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 # The default study lies beside the Snakefile, two folders above the package.
@@ -212,7 +212,7 @@ def _fill(value: dict, part: dict) -> None:
 def _check_names(config: dict) -> None:
     _check_defined(config["dataset"], config["datasets"], "dataset")
     _check_defined(config["layer_sets"], config["layer_patterns"], "layer_sets")
-    _check_defined(config["representations"], REPRESENTATIONS, "representations")
+    _check_defined(config["representations"], REPRESENTATIONS + LAYER_REPRESENTATIONS, "representations")
 
 
 def _check_defined(wanted, defined, place: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from lorascope.adapters.layer_sets import groups_of, select_layers
 from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
 from lorascope.errors import LorascopeError
-from lorascope.features.registry import parts
+from lorascope.features.registry import is_fitted, parts
 from lorascope.probes.registry import SEEDLESS
 from lorascope.study import steps
 from lorascope.study.keys import code_digest, file_digest, key_of
@@ -193,10 +193,23 @@ class Plan:
 
     # features
 
+    def fit_key(self, dataset: str, representation: str) -> str:
+        """Return the key of what a representation learned from the training part."""
+        code = code_digest(*steps.fit(representation))
+        return key_of("fit", self.data_key(dataset), self.label_key(dataset), representation, code)
+
+    def fit_file(self, dataset: str, representation: str, group: str) -> list[str]:
+        """Return the fit of one layer group; nothing where the representation is not fitted."""
+        if not is_fitted(representation):
+            return []
+        key = self.fit_key(dataset, representation)
+        return [self.folder(dataset, "fits", representation, key, f"{group}.safetensors")]
+
     def feature_key(self, dataset: str, representation: str) -> str:
         """Return the key of one representation of a data set."""
+        fit = self.fit_key(dataset, representation) if is_fitted(representation) else ""
         code = code_digest(*steps.extract(representation))
-        return key_of("extract", self.data_key(dataset), representation, code)
+        return key_of("extract", self.data_key(dataset), representation, fit, code)
 
     def feature_file(self, dataset: str, representation: str, group: str) -> str:
         """Return the feature file of one layer group."""

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lorascope.files import read_metadata
+from lorascope.study import steps
 from lorascope.study.keys import code_digest
 from lorascope.study.plan import Cell, Plan
-from lorascope.study import steps
 
 DONE, PARTIAL, FAILED, STALE, MISSING = "done", "partial", "failed", "stale", "missing"
 

@@ -1,6 +1,6 @@
 """Which modules each step runs: what its keys and its files' provenance digest."""
 
-from lorascope.features.registry import module_name
+from lorascope.features.registry import is_layered, source_of
 from lorascope.probes.registry import MODULES
 
 ZOO_BASE = ("lorascope.zoo.base",)
@@ -10,9 +10,15 @@ LABEL = ("lorascope.data.labels",)
 RESULTS = ("lorascope.stats.aggregate", "lorascope.report.page")
 
 
+def fit(representation: str) -> tuple[str, ...]:
+    """Return the modules that fit one representation."""
+    return ("lorascope.features.fit", source_of(representation))
+
+
 def extract(representation: str) -> tuple[str, ...]:
     """Return the modules that extract one representation."""
-    return ("lorascope.features.extract", module_name(representation))
+    loop = "lorascope.features.layers" if is_layered(representation) else "lorascope.features.extract"
+    return (loop, source_of(representation))
 
 
 def train(probe: str) -> tuple[str, ...]:
