@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study setup setup-dev test test-fast lint format bench clean-venv
+.PHONY: study setup setup-dev test test-fast lint format bench bench-extract bench-train clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -39,6 +39,14 @@ format: setup-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
+
+bench: bench-extract bench-train
+
+bench-extract: setup-dev
+	$(BIN)/python benchmarks/extract.py $(ARGS)
+
+bench-train: setup-dev
+	$(BIN)/python benchmarks/train.py $(ARGS)
 
 clean-venv:
 	rm -rf $(VENV)
