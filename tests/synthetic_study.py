@@ -144,7 +144,11 @@ class Synthetic:
             row[f"{part}_precision"] = float(precision_score(self.parts[part], named[part], **arguments))
             row[f"{part}_recall"] = float(recall_score(self.parts[part], named[part], **arguments))
         row |= {"train_loss": 0.1, "validation_loss": 1.5, "test_loss": 1.6}
-        row |= {"best_epoch": epochs - 15, "epochs": epochs, "seconds": 1.25}
+        row |= {
+            "best_epoch": epochs - 15,
+            "epochs": epochs,
+            "seconds": 0.02 * epochs * (1 + self.layers / 32 + self.accuracy),
+        }
         row |= {"features": self.layers * 20, "layers": self.layers}
         return row, {"seed": seed, **self.details(epochs, probabilities, named)}
 

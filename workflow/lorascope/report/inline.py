@@ -2,8 +2,11 @@
 
 import base64
 import html
+import json
 import re
 from pathlib import Path
+
+import markupsafe
 
 from lorascope.errors import LorascopeError
 from lorascope.report.style import GRID, INK, MUTED, SERIES
@@ -35,6 +38,12 @@ def themed_svg(svg: str, name: str, alt: str) -> str:
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, variable)
     return body
+
+
+def script_json(value: object) -> markupsafe.Markup:
+    """Write JSON that is safe inside a script element, whatever names it holds."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return markupsafe.Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
 def data_address(path: str | Path) -> str:

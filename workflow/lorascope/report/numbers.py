@@ -3,6 +3,11 @@
 NOTHING = "–"
 
 
+def share(value: float | None) -> str:
+    """0.4137 → "41.4", for a column of per cents or points."""
+    return NOTHING if value is None else _signed(value)
+
+
 def percent(share: float | None) -> str:
     """0.4137 → "41.4 %"."""
     return NOTHING if share is None else f"{_signed(share)} %"
@@ -16,6 +21,11 @@ def points(difference: float | None) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """Two shares → "[34.4, 47.9]", in per cent."""
     return NOTHING if low is None or high is None else f"[{_signed(low)}, {_signed(high)}]"
+
+
+def decimal(value: float | None) -> str:
+    """1.6034 → "1.60"."""
+    return NOTHING if value is None else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def p_value(p: float | None) -> str:

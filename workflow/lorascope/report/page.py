@@ -6,15 +6,16 @@ from pathlib import Path
 import jinja2
 
 from lorascope.files import write_bytes
-from lorascope.report import numbers, text
-from lorascope.report.figures import drawings, save_figures
-from lorascope.report.inline import data_address, themed_svg
+from lorascope.report import chart_data, charts, numbers, text
+from lorascope.report.figures import Drawing, drawings, save_figures
+from lorascope.report.inline import data_address, script_json, themed_svg
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.cells import DONE
 
 PAGE_FILE = "index.html"
 FIGURES_FOLDER = "figures"
 PICTURE_ALT = "Samples drawn by the base network and by some of the adapters"
+WRITTEN = ("share", "decimal", "percent", "points", "interval", "p_value", "seconds", "plural")
 
 
 def write_report(
@@ -22,6 +23,7 @@ def write_report(
     out_dir: str | Path,
     picture: str | Path | None = None,
     title: str | None = None,
+    processes: int = 1,
 ) -> Path:
     """Write the figures (SVG, PDF, PNG) and the page of a study.
 
@@ -30,6 +32,7 @@ def write_report(
         out_dir: gets index.html and figures/.
         picture: a picture of the adapters (PNG, JPEG or SVG) to show on the page.
         title: the page's title; by default the name of the data set.
+        processes: how many draw figures at the same time.
 
     Returns:
         The path of the page.
@@ -41,7 +44,7 @@ def write_report(
     out_dir = Path(out_dir)
     # First what can be refused, then the slow drawing.
     picture = data_address(picture) if picture else None
-    figures = save_figures(summary, out_dir / FIGURES_FOLDER)
+    figures = save_figures(summary, out_dir / FIGURES_FOLDER, processes)
     page = render_page(summary, figures, picture, title)
     write_bytes(out_dir / PAGE_FILE, page.encode())
     return out_dir / PAGE_FILE
@@ -54,33 +57,78 @@ def render_page(summary: Summary, figures: dict[str, str], picture: str | None, 
         figures: name → text of the SVG file.
         picture: data: address of a picture.
     """
-    charts = {
+    results, interactive = summary.results, charts.charts(summary)
+    return render(
+        "page.html",
+        interactive,
+        chart_data.chart_data(summary),
+        title=title or f"{results['dataset']} · lorascope",
+        summary=summary,
+        results=results,
+        charts=_figures(summary, figures, interactive),
+        picture=picture,
+        picture_alt=PICTURE_ALT,
+        answer=text.answer(summary),
+        warnings=text.warnings(summary),
+        ranking=text.ranking(summary),
+        drop_words=_drop_words(summary),
+        done=sum(cell["status"] == DONE for cell in summary.cells),
+        seconds=sum(run["seconds"] for run in results["runs"]),
+        definitions=[(name.replace("_", " "), words) for name, words in results["methods"].items()],
+        provenance=_provenance(results),
+        settings=json.dumps(results["settings"], indent=2, ensure_ascii=False),
+    )
+
+
+def render(template: str, specifications: dict[str, dict], tables: dict[str, dict], **words) -> str:
+    """Fill a template that extends base.html, which carries the charts and what draws them."""
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            specifications=specifications,
+            chart_data=tables,
+            library=charts.library() if specifications else "",
+            **words,
+        )
+    )
+
+
+def _figures(summary: Summary, figures: dict[str, str], interactive: dict[str, dict]) -> dict[str, dict]:
+    return {
         drawing.name: {
             "title": drawing.title,
             "caption": drawing.caption,
-            "svg": themed_svg(figures[drawing.name], drawing.name, f"{drawing.title}. {drawing.caption}"),
+            "interactive": drawing.name in interactive,
+            "svg": _inlined(drawing, figures[drawing.name]),
         }
         for drawing in drawings(summary)
     }
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            title=title or f"{summary.results['dataset']} · lorascope",
-            summary=summary,
-            results=summary.results,
-            charts=charts,
-            picture=picture,
-            picture_alt=PICTURE_ALT,
-            answer=text.answer(summary),
-            sanity_warning=text.SANITY_WARNING,
-            drop_words=_drop_words(summary),
-            done=sum(cell["status"] == DONE for cell in summary.cells),
-            seconds=sum(run["seconds"] for run in summary.results["runs"]),
-            source=_source_words(summary.results["manifest"]["source"]),
-            settings=json.dumps(summary.results["settings"], indent=2, ensure_ascii=False),
-        )
+
+
+def _inlined(drawing: Drawing, svg: str) -> str:
+    """What stands in a chart's place until it is drawn; for a heat map the page has a table."""
+    return themed_svg(svg, drawing.name, f"{drawing.title}. {drawing.caption}") if drawing.themed else ""
+
+
+def _provenance(results: dict) -> list[tuple[str, str]]:
+    manifest, duplicates = results["manifest"], results["duplicates"]
+    split = ", ".join(f"{part} {count}" for part, count in manifest["split"].items())
+    equal = f"{numbers.plural(duplicates['sets'], 'set')} of adapters with equal weights"
+    across = (
+        f"{duplicates['adapters']} adapters, {numbers.plural(duplicates['across_parts'], 'set')} across parts"
     )
+    return [
+        ("data set", results["dataset"]),
+        ("source", _source_words(manifest["source"])),
+        ("digest of the data", manifest["digest"]),
+        ("matrices", str(manifest["matrices"])),
+        ("numbers in an adapter", f"{manifest['parameters']:,}"),
+        ("split", f"{split} (the same adapters)" if results["sanity"] else split),
+        ("duplicates", f"{equal}: {across}" if duplicates["sets"] else "none: no two adapters are equal"),
+        ("time in training", numbers.seconds(sum(run["seconds"] for run in results["runs"]))),
+        ("versions", ", ".join(f"{name} {version}" for name, version in results["versions"].items())),
+    ]
 
 
 def _drop_words(summary: Summary) -> str:
@@ -105,6 +153,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("percent", "points", "interval", "p_value", "seconds", "plural"):
-        environment.filters[name] = getattr(numbers, name)
+    environment.filters |= {name: getattr(numbers, name) for name in WRITTEN}
+    environment.filters["script_json"] = script_json
     return environment

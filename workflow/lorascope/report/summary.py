@@ -10,6 +10,8 @@ from lorascope.stats.cells import DONE
 
 # Of several layer sets this is the one whose drop the study asks for.
 QUESTION = "visual"
+# More curves in one figure could not be told apart.
+SHOWN_CURVES = 3
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Summary:
         return _unique(cell["probe"] for cell in self.cells)
 
     @property
+    def representations(self) -> list[str]:
+        return _unique(row[0] for row in self.rows)
+
+    @property
     def rows(self) -> list[tuple[str, str]]:
         """(representation, probe), the most accurate on the reference layer set first."""
         pairs = _unique((cell["representation"], cell["probe"]) for cell in self.cells)
@@ -53,6 +59,23 @@ class Summary:
         return identity and next(cell for cell in self.cells if _same(cell, identity))
 
     @property
+    def best_row(self) -> tuple[str, str] | None:
+        """(representation, probe) of the best cell."""
+        return self.best and (self.best["representation"], self.best["probe"])
+
+    @property
+    def best_row_cells(self) -> list[dict]:
+        """The cells of ``best_row`` that have results, one a layer set."""
+        cells = [self.cell(self.best_row, layer_set) for layer_set in self.layer_sets]
+        return [cell for cell in cells if cell and cell["seeds"]]
+
+    @property
+    def three_best(self) -> list[tuple[str, str]]:
+        """The rows with the highest validation accuracies, the best first; at most three."""
+        ranked = sorted(self.found, key=lambda cell: -cell["validation_accuracy_mean"])
+        return _unique((cell["representation"], cell["probe"]) for cell in ranked)[:SHOWN_CURVES]
+
+    @property
     def question(self) -> str | None:
         """The layer set whose drop is the headline; None in a study of one layer set."""
         others = [name for name in self.layer_sets if name != self.results["reference"]]
@@ -63,7 +86,7 @@ class Summary:
         """The drop of the best cell's representation and probe from the reference to ``question``."""
         if self.best is None or self.question is None:
             return None
-        return self.drop((self.best["representation"], self.best["probe"]), self.question)
+        return self.drop(self.best_row, self.question)
 
     def cell(self, row: tuple[str, str], layer_set: str) -> dict | None:
         """The cell of a (representation, probe) on a layer set; None when the study has none."""
@@ -78,6 +101,10 @@ class Summary:
     def label(self, row: tuple[str, str]) -> str:
         """Name a row; the probe is named only where there are several."""
         return row[0] if len(self.probes) == 1 else f"{row[0]} · {row[1]}"
+
+    def label_of(self, cell: dict) -> str:
+        """Name the row of a cell."""
+        return self.label((cell["representation"], cell["probe"]))
 
     def _rank(self, row: tuple[str, str]) -> float:
         accuracies = [

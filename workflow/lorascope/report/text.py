@@ -6,6 +6,8 @@ from lorascope.report.numbers import interval, percent, plural, points
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.cells import DONE, FAILED, MISSING, PARTIAL
 
+# Of a p-value after Holm's correction.
+SIGNIFICANT = 0.05
 SANITY_WARNING = (
     "Sanity check only: so few adapters that training and test use the same ones. "
     "The scores say that the machinery runs, and nothing about adapters it has not seen."
@@ -19,11 +21,40 @@ def verdict(summary_dir: str | Path, page: str | Path | None = None) -> str:
         LorascopeError: the folder holds no readable results.json.
     """
     summary = load_summary(summary_dir)
-    lines = [SANITY_WARNING] if summary.results["sanity"] else []
+    lines = warnings(summary)
     lines += [answer(summary), best_line(summary), drop_line(summary), cells_line(summary)]
     lines += [f"  {problem}" for problem in problems(summary)]
     lines += [f"Page: {page}"] if page else []
     return "\n".join(line for line in lines if line)
+
+
+def warnings(summary: Summary) -> list[str]:
+    """What a reader must know before any score: one sentence or two each."""
+    found = [SANITY_WARNING] if summary.results["sanity"] else []
+    across = summary.results["duplicates"]["across_parts"]
+    if across and not summary.results["sanity"]:
+        sets = plural(across, "set")
+        found.append(f"{sets} of adapters with equal weights lie in two parts: the scores are too high.")
+    return found
+
+
+def ranking(summary: Summary) -> str:
+    """What the pairwise tests allow to say about the most accurate representation on the reference layers."""
+    reference = summary.results["reference"]
+    pairs = [pair for pair in summary.results["comparisons"] if pair["layer_set"] == reference]
+    if not pairs:
+        return ""
+    first = max(pairs, key=lambda pair: pair["accuracy"])
+    own = [pair for pair in pairs if all(pair[name] == first[name] for name in ("representation", "probe"))]
+    beaten = [pair for pair in own if pair["p_holm"] < SIGNIFICANT]
+    against = [pair["other"] for pair in own if pair not in beaten]
+    told = f"On {reference}, {first['representation']} scores highest on the test part"
+    if not against:
+        return f"{told}, measurably higher than every other representation."
+    return (
+        f"{told}: measurably higher than {len(beaten)} of {plural(len(own), 'other')}; "
+        f"no measurable difference from {', '.join(against)}."
+    )
 
 
 def answer(summary: Summary) -> str:
