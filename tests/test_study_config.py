@@ -8,6 +8,7 @@ from lorascope.data.split import SplitSettings
 from lorascope.features.registry import REPRESENTATIONS
 from lorascope.probes.mlp import MLPSettings
 from lorascope.study.config import DEFAULT_STUDY, load_config, read_config, schema
+from lorascope.zoo.recipe import Recipe
 
 DEFAULT = yaml.safe_load(DEFAULT_STUDY.read_text())
 ZOO = {"datasets": {"zoo": {"source": "zoo"}}}
@@ -255,3 +256,10 @@ def test_files_that_are_not_there_are_refused(refused, tmp_path):
         read_config([str(tmp_path / "absent.yaml")], [])
     with refused(": cannot be read"):
         read_config([str(tmp_path)], [])
+
+
+def test_the_zoos_knobs_are_those_of_its_recipe():
+    knobs = schema()["$defs"]["zoo"]["properties"]
+    settings = Recipe.from_settings({}).settings()
+    assert {name: knobs[name]["default"] for name in settings} == settings
+    assert set(knobs) - set(settings) == {"source", "label"}

@@ -248,5 +248,5 @@ def test_what_is_wrong_with_the_data_is_said_before_anything_runs(study, refused
         study({"path": str(tmp_path / "absent")}).check()
     with refused("mine: layer set 'ff': no layer matches"):
         study(layer_patterns={"ff": "*.ff.*"}, layer_sets=["ff"]).check()
-    with refused("zoo: unknown setting 'adaptors'"):
+    with refused("zoo: unknown (setting|key) 'adaptors'"):
         Plan(load_config({"datasets": {"zoo": {"source": "zoo", "adaptors": 3}}})).check()
