@@ -154,6 +154,22 @@ def test_rank_one_has_the_norm_as_its_only_singular_value():
 
 def test_a_mean_of_rounding_size_counts_as_zero():
     half = np.random.default_rng(7).standard_normal((1, 1, 200)).astype(np.float32)
-    symmetric = np.concatenate([half, -half[:, :, ::-1]], axis=2)
+    nearly_opposite = -np.nextafter(half, 2 * half)
+    values = np.concatenate([half, nearly_opposite], axis=2)
+    assert values.astype(np.float64).mean() != 0
     index = registry.feature_names("distribution").index("std_over_absolute_mean")
-    assert compute("distribution", symmetric)[0, index] == 0
+    assert compute("distribution", values)[0, index] == 0
+    assert_matches("distribution", values)
+
+
+@pytest.mark.parametrize("limits", [(-7.3, -1.1), (0.2, 0.9), (-1.7, 2.9)], ids=str)
+def test_entries_next_to_the_edges_of_bins_fall_to_the_right_side(limits):
+    rng = np.random.default_rng(8)
+    limits = np.array(limits, np.float32)
+    edges = np.linspace(*limits.astype(np.float64), 51)[1:-1]
+    nearest = edges.astype(np.float32)
+    below = np.where(nearest < edges, nearest, np.nextafter(nearest, np.float32(-np.inf)))
+    beside = np.concatenate([below, np.nextafter(below, np.float32(np.inf))])
+    copies = [np.repeat(beside, rng.integers(0, 4, beside.size)) for _ in range(20)]
+    for entries in copies:
+        assert_matches("info_theoretic", np.concatenate([limits, entries])[None, None])
