@@ -1,5 +1,7 @@
 """Settings: documented, defaults in one place, and every mistake answered with one line."""
 
+import re
+
 import pytest
 import yaml
 from snakemake.cli import parse_config
@@ -7,7 +9,7 @@ from snakemake.cli import parse_config
 from lorascope.data.split import SplitSettings
 from lorascope.features.registry import REPRESENTATIONS
 from lorascope.probes.mlp import MLPSettings
-from lorascope.study.config import DEFAULT_STUDY, load_config, read_config, schema
+from lorascope.study.config import DEFAULT_STUDY, TARGETS, load_config, read_config, schema
 from lorascope.zoo.recipe import Recipe
 
 DEFAULT = yaml.safe_load(DEFAULT_STUDY.read_text())
@@ -263,3 +265,14 @@ def test_the_zoos_knobs_are_those_of_its_recipe():
     settings = Recipe.from_settings({}).settings()
     assert {name: knobs[name]["default"] for name in settings} == settings
     assert set(knobs) - set(settings) == {"source", "label"}
+
+
+@pytest.mark.parametrize("name", ["stats", "report", "train", "delta_gram"])
+def test_a_data_set_may_not_be_named_like_a_target(name, refused):
+    with refused(f"datasets: '{name}' is the name of a target"):
+        load_config(config(datasets={name: {"source": "sanity"}}))
+
+
+def test_every_rule_is_reserved():
+    text = "".join(path.read_text() for path in (DEFAULT_STUDY.parent / "workflow/rules").glob("*.smk"))
+    assert set(re.findall(r"^rule (\w+):", text, re.MULTILINE)) <= TARGETS

@@ -183,7 +183,7 @@ def _label(options: argparse.Namespace) -> None:
         label, group, split = (options.settings[name] for name in ("label", "group", "split"))
     except KeyError as missing:
         raise LorascopeError(f"--settings: no {missing}; give label, group and split") from None
-    split = SplitSettings(**load_section("split", split))
+    split = SplitSettings(**load_section("split", split or {}))
     manifest = label_adapters(options.data, label, group, split, options.out, origin)
     _log(f"{len(manifest['classes'])} classes, split {manifest['split']}")
     if manifest["duplicates"]:

@@ -15,6 +15,10 @@ from lorascope.data.split import SplitSettings
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
 
+# The rules of the workflow; a data set's name becomes a target beside them.
+RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "fit", "extract", "train", "stamp")
+RULES += ("aggregate", "page")
+TARGETS = {*REPRESENTATIONS, *LAYER_REPRESENTATIONS, "report", "summary", "features", *RULES}
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 # The default study lies beside the Snakefile, two folders above the package.
 DEFAULT_STUDY = Path(__file__).parents[3] / "config.yaml"
@@ -210,6 +214,8 @@ def _fill(value: dict, part: dict) -> None:
 
 
 def _check_names(config: dict) -> None:
+    if taken := sorted(set(config["datasets"]) & TARGETS):
+        raise LorascopeError(f"config: datasets: '{taken[0]}' is the name of a target; choose another")
     _check_defined(config["dataset"], config["datasets"], "dataset")
     _check_defined(config["layer_sets"], config["layer_patterns"], "layer_sets")
     _check_defined(config["representations"], REPRESENTATIONS + LAYER_REPRESENTATIONS, "representations")

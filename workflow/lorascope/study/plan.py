@@ -179,7 +179,8 @@ class Plan:
         return {
             "label": settings.get("label", "label"),
             "group": settings.get("group"),
-            "split": self.config["split"],
+            # A zoo parted its images before the first adapter was trained: its split is made.
+            "split": None if settings["source"] == "zoo" else self.config["split"],
         }
 
     def label_key(self, dataset: str) -> str:
