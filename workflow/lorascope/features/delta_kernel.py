@@ -7,8 +7,9 @@ from lorascope.features.layer_factors import LayerFactors
 
 FITTED = True
 FIT_ROWS = 256
-# Eigenvalues below this share of the largest are what float32 landmarks leave of directions they lack.
-CUT_OFF = 1e-6
+# Landmarks are stored to 2⁻²⁴, and whitening divides that by the root of an eigenvalue; where eigenvalues are
+# below this share of the largest (of at least 1), rounding would begin to show.
+CUT_OFF = 1e-10
 
 
 class Fitter:

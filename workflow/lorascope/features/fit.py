@@ -14,6 +14,8 @@ from lorascope.features.registry import load_layer
 from lorascope.files import METADATA_KEY, atomic_path
 
 SEED = 42
+# Beside the arrays of each layer: the shape of ΔW that they fit.
+SHAPE = "shape"
 _ENTRY = METADATA_KEY.decode()
 
 Fits = dict[str, dict[str, np.ndarray]]
@@ -35,7 +37,7 @@ def fit(
         weights: the layer group's weights.
         representation: one with ``FITTED``.
         train_rows: the training part, bool [n_adapters] or indices.
-        out_path: safetensors file with arrays ``<layer>/<array>``.
+        out_path: safetensors file with arrays ``<layer>/<array>``, among them ``<layer>/shape``: d_out, d_in.
         metadata: stored in the file, with the representation's name and the number of adapters added.
 
     Raises:
@@ -80,7 +82,7 @@ def _fit_layer(module, weights: LayeredWeights, layer: Layer, rows: np.ndarray) 
     fitter = module.Fitter(*layer.shape)
     for _, factors in factor_blocks(weights, layer, 0, weights.n_adapters, rows):
         fitter.update(factors)
-    return fitter.finish()
+    return {SHAPE: np.array([layer.d_out, layer.d_in]), **fitter.finish()}
 
 
 def load_fit(path: str | Path, representation: str) -> Fits:

@@ -74,10 +74,10 @@ def drifts(representation: str, factors: LayerFactors) -> dict[str, float | None
 
 
 def synthetic_factors(rank: int, n: int = 64, d_out: int = 48, d_in: int = 40) -> LayerFactors:
-    """Return adapters that share a direction a component, component i half as large as the one before."""
+    """Return adapters that share a direction a component, each three quarters as large as the one before."""
     rng = np.random.default_rng(SEED)
     down, up = (rng.standard_normal((rank, d)) + rng.standard_normal((n, rank, d)) for d in (d_in, d_out))
-    sizes = 0.5 ** np.arange(rank)[:, None]
+    sizes = 0.75 ** np.arange(rank)[:, None]
     return LayerFactors(down.astype(np.float32), (sizes * up).swapaxes(1, 2).astype(np.float32))
 
 

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from lorascope.errors import LorascopeError
 from lorascope.features.feature_file import feature_writer
-from lorascope.features.fit import Fits, load_fit
+from lorascope.features.fit import SHAPE, Fits, load_fit
 from lorascope.features.layer_weights import Layer, LayeredWeights, factor_blocks, layers_of
 from lorascope.features.registry import load_layer
 
@@ -81,6 +81,12 @@ def _fits_of(module, representation: str, layers: list[Layer], path: str | Path 
             f"representation '{representation}' is fitted to the training part; run `lorascope fit` first"
         )
     fits = load_fit(path, representation)
-    if absent := [layer.name for layer in layers if layer.name not in fits]:
-        raise LorascopeError(f"{path}: no fit of layer {absent[0]}; fit this layer group")
+    for layer in layers:
+        if layer.name not in fits:
+            raise LorascopeError(f"{path}: no fit of layer {layer.name}; fit this layer group")
+        if (shape := tuple(fits[layer.name][SHAPE])) != (layer.d_out, layer.d_in):
+            raise LorascopeError(
+                f"{path}: layer {layer.name} was {shape[0]} × {shape[1]} when it was fitted and is "
+                f"{layer.d_out} × {layer.d_in}; fit it to adapters of this base model"
+            )
     return fits
