@@ -184,3 +184,37 @@ def test_reading_refuses_what_does_not_fit(tmp_path):
     write_table(damaged, pa.table({"a": [1.0]}))
     with pytest.raises(LorascopeError, match="not a feature file"):
         read_features([damaged])
+
+
+MEMORY_PROGRAM = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_features_extract import Weights, extract_all
+
+class Repeating(Weights):
+    def read(self, matrix, start, stop):
+        return self.values[matrix][: stop - start]
+
+weights = Repeating(5000, [(1, 64)] * 20)
+weights.n_adapters = int(sys.argv[3])
+extract_all(weights, Path(sys.argv[2]), row_chunk=5000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_the_number_of_adapters(tmp_path, request):
+    def peak(n_adapters):
+        command = [
+            sys.executable,
+            "-c",
+            MEMORY_PROGRAM,
+            str(request.path.parent),
+            str(tmp_path),
+            str(n_adapters),
+        ]
+        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    few, many = peak(5_000), peak(40_000)
+    written = sum(path.stat().st_size for path in tmp_path.iterdir()) / 2**20
+    assert many - few < written / 3

@@ -20,7 +20,7 @@ from lorascope.files import atomic_path, with_metadata
 # representations of 128 matrices); fewer need less memory (4 bytes · rows · columns).
 ROW_CHUNK = 8192
 # Entries worked on at a time: enough that calls cost little, few enough that intermediates stay in cache.
-BLOCK_ENTRIES = 1 << 19
+BLOCK_ENTRIES = 1 << 18
 _WRITE_BUFFER = 1 << 20
 _LARGEST_TEMPORARY = 24 << 20
 
@@ -62,8 +62,9 @@ def extract(weights: Weights, files: Sequence[FeatureFile], row_chunk: int = ROW
     """Compute representations of every matrix and write one parquet file each: one row an adapter, in order.
 
     Columns are float32, named ``<matrix name>/<feature name>``, matrix by matrix. Values depend neither on
-    ``row_chunk`` nor on which representations are computed together nor on the number of threads; memory
-    is bounded by ``row_chunk``, whatever the number of adapters. No file appears before all are complete.
+    ``row_chunk`` nor on which representations are computed together nor on the number of threads. Memory is
+    that of ``row_chunk`` adapters, whatever their number, and of parquet's index (1 kB per column and row
+    group). No file appears before all are complete.
 
     Args:
         weights: the layer group's weights.
