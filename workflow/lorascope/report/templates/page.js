@@ -32,7 +32,7 @@ function theme() {
     font: getComputedStyle(document.body).fontFamily,
     view: { stroke: null },
     axis: { ...text, gridColor: grid, domainColor: muted, tickColor: muted },
-    legend: { ...text, symbolOpacity: 1, symbolStrokeWidth: 2 },
+    legend: { ...text, symbolOpacity: 1, symbolStrokeWidth: 2, symbolBaseFillColor: muted, symbolBaseStrokeColor: muted },
     text: { color: ink },
     range: { category, heatmap: [colour("--paper"), colour("--heat")] },
     style: {
@@ -102,13 +102,20 @@ async function filter() {
     }
   }
   const rows = shown();
-  await Promise.all([...views].map(([name, view]) => {
-    for (const table of sources(specifications[name])) view.data(table, rows[table]);
-    return view.resize().runAsync();
-  }));
+  await Promise.all([...views].map(([name, view]) => refill(name, view, rows)));
   const cells = [...document.querySelectorAll("#every-cell tbody tr")];
   const visible = cells.filter((cell) => getComputedStyle(cell).display !== "none").length;
   document.getElementById("filtered").textContent = `${visible} of ${cells.length} cells shown`;
+}
+
+/** A chart without any row has no size: words take its place. */
+function refill(name, view, rows) {
+  const used = [...sources(specifications[name])];
+  const empty = used.every((table) => rows[table].length === 0);
+  document.querySelector(`[data-chart="${name}"]`).classList.toggle("empty", empty);
+  if (empty) return null;
+  for (const table of used) view.data(table, rows[table]);
+  return view.resize().runAsync();
 }
 
 /** Names of the page's tables that a specification draws. */
