@@ -21,6 +21,7 @@ from lorascope.stats.aggregate import aggregate
 from synthetic_study import default_accuracies, make_study
 
 FAILED = {("all", "stats"): "LorascopeError: <b>NaN</b> in 3 rows\n", ("visual", "frequency"): ""}
+TABLES = {"accuracy", "scores", "drops", "comparisons"}
 VOID = {"meta", "link", "img", "br", "input"}
 EMPTY = '<svg viewBox="0 0 1 1" width="1"></svg>'
 HEADS = {"svg": b"<?xml", "pdf": b"%PDF", "png": b"\x89PNG"}
@@ -100,7 +101,7 @@ def test_page_needs_no_network(page):
         for tag, attributes, _ in page.elements
         for name, value in attributes.items()
         if name in ("src", "href", "xlink:href", "action")
-        and not value.startswith(("#", "data:", "figures/"))
+        and not value.startswith(("#", "data:", "figures/", "tables/", "summary.txt"))
     ]
     assert loaded == []
     assert "@import" not in page.own
@@ -117,6 +118,13 @@ def test_linked_figures_exist_in_every_format(home, page):
             assert f"figures/{drawing.name}.{extension}" in linked
             content = (home / "report" / "figures" / f"{drawing.name}.{extension}").read_bytes()
             assert content.startswith(HEADS[extension])
+
+
+def test_linked_tables_exist(home, page):
+    linked = {link["href"] for link in page.all("a") if link["href"].startswith("tables/")}
+    assert linked == {f"tables/{name}.tex" for name in TABLES}
+    assert {path.stem for path in (home / "report" / "tables").iterdir()} == TABLES
+    assert (home / "report" / "summary.txt").read_text().startswith("synthetic")
 
 
 def test_first_screen_answers_and_hides_nothing(home, page):
@@ -162,7 +170,7 @@ def test_figures_of_a_paper_are_readable_without_the_page(home, page):
 def test_same_summary_same_bytes(home, page, tmp_path):
     write_report(home / "summary", tmp_path)
     written = sorted(path for path in (home / "report").rglob("*") if path.is_file())
-    assert len(written) == 1 + len(DRAWINGS) * len(FORMATS)
+    assert len(written) == 2 + len(TABLES) + len(DRAWINGS) * len(FORMATS)
     for path in written:
         assert (tmp_path / path.relative_to(home / "report")).read_bytes() == path.read_bytes(), path.name
 

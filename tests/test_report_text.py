@@ -4,7 +4,7 @@ from lorascope.errors import LorascopeError
 from lorascope.files import read_json, write_json
 from lorascope.report import numbers
 from lorascope.report.summary import Summary, load_summary
-from lorascope.report.text import answer, drop_kind, verdict
+from lorascope.report.text import answer, drop_kind, ranking, text_summary, verdict, warnings
 from lorascope.stats.aggregate import aggregate
 from synthetic_study import default_accuracies, make_study
 
@@ -40,6 +40,36 @@ def test_verdict_names_best_cell_drop_cells_and_page(folder, summary):
     assert lines[3] == "Cells: 5 of 6 done, 1 failed"
     assert lines[4] == "  failed: stats × visual (mlp): ValueError: no"
     assert lines[5] == "Page: report/index.html"
+
+
+def test_text_summary_lists_every_cell(summary):
+    text = text_summary(summary)
+    table = text[text.index("representation ") :].splitlines()
+    assert table[0].split() == ["representation", "all", "visual"]
+    cell = summary.cell(("spectral", "mlp"), "all")
+    (row,) = [line for line in table if line.startswith("spectral")]
+    assert f"{100 * cell['test_accuracy_mean']:.1f} ± {100 * cell['test_accuracy_std']:.1f} [" in row
+    assert next(line for line in table if line.startswith("stats")).endswith("failed")
+    assert answer(summary) in text
+
+
+def test_ranking_follows_the_tests(summary):
+    pairs = [pair for pair in summary.results["comparisons"] if pair["layer_set"] == "all"]
+    for pair in pairs:
+        pair["p_holm"] = 0.01
+    assert ranking(summary).endswith("measurably higher than every other representation.")
+    first = max(pairs, key=lambda pair: pair["accuracy"])
+    own = [pair for pair in pairs if pair["representation"] == first["representation"]]
+    own[-1]["p_holm"] = 0.2
+    assert ranking(summary).endswith(f"1 of 2 others; no measurable difference from {own[-1]['other']}.")
+    summary.results["comparisons"].clear()
+    assert ranking(summary) == ""
+
+
+def test_equal_adapters_in_two_parts_are_a_warning(summary):
+    assert warnings(summary) == []
+    summary.results["duplicates"]["across_parts"] = 2
+    assert warnings(summary)[0].startswith("2 sets of adapters with equal weights lie in two parts")
 
 
 def test_words_follow_the_interval(summary):

@@ -9,11 +9,14 @@ from lorascope.files import write_bytes
 from lorascope.report import chart_data, charts, numbers, text
 from lorascope.report.figures import Drawing, drawings, save_figures
 from lorascope.report.inline import data_address, script_json, themed_svg
+from lorascope.report.latex import save_tables, tables
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.cells import DONE
 
 PAGE_FILE = "index.html"
+TEXT_FILE = "summary.txt"
 FIGURES_FOLDER = "figures"
+TABLES_FOLDER = "tables"
 PICTURE_ALT = "Samples drawn by the base network and by some of the adapters"
 WRITTEN = ("share", "decimal", "percent", "points", "interval", "p_value", "seconds", "plural")
 
@@ -25,11 +28,11 @@ def write_report(
     title: str | None = None,
     processes: int = 1,
 ) -> Path:
-    """Write the figures (SVG, PDF, PNG) and the page of a study.
+    """Write the figures (SVG, PDF, PNG), LaTeX tables, text summary and page of a study.
 
     Args:
         summary_dir: what ``lorascope.stats.aggregate.aggregate`` wrote.
-        out_dir: gets index.html and figures/.
+        out_dir: gets index.html, summary.txt, figures/ and tables/.
         picture: a picture of the adapters (PNG, JPEG or SVG) to show on the page.
         title: the page's title; by default the name of the data set.
         processes: how many draw figures at the same time.
@@ -45,6 +48,8 @@ def write_report(
     # First what can be refused, then the slow drawing.
     picture = data_address(picture) if picture else None
     figures = save_figures(summary, out_dir / FIGURES_FOLDER, processes)
+    save_tables(summary, out_dir / TABLES_FOLDER)
+    write_bytes(out_dir / TEXT_FILE, text.text_summary(summary).encode())
     page = render_page(summary, figures, picture, title)
     write_bytes(out_dir / PAGE_FILE, page.encode())
     return out_dir / PAGE_FILE
@@ -76,6 +81,7 @@ def render_page(summary: Summary, figures: dict[str, str], picture: str | None, 
         seconds=sum(run["seconds"] for run in results["runs"]),
         definitions=[(name.replace("_", " "), words) for name, words in results["methods"].items()],
         provenance=_provenance(results),
+        latex=list(tables(summary)),
         settings=json.dumps(results["settings"], indent=2, ensure_ascii=False),
     )
 

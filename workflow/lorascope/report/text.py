@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lorascope.report.numbers import interval, percent, plural, points
+from lorascope.report.numbers import NOTHING, interval, percent, plural, points, share
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.cells import DONE, FAILED, MISSING, PARTIAL
 
@@ -20,12 +20,44 @@ def verdict(summary_dir: str | Path, page: str | Path | None = None) -> str:
     Raises:
         LorascopeError: the folder holds no readable results.json.
     """
-    summary = load_summary(summary_dir)
+    lines = _verdict_lines(load_summary(summary_dir))
+    lines += [f"Page: {page}"] if page else []
+    return "\n".join(lines)
+
+
+def _verdict_lines(summary: Summary) -> list[str]:
     lines = warnings(summary)
     lines += [answer(summary), best_line(summary), drop_line(summary), cells_line(summary)]
     lines += [f"  {problem}" for problem in problems(summary)]
-    lines += [f"Page: {page}"] if page else []
-    return "\n".join(line for line in lines if line)
+    return [line for line in lines if line]
+
+
+def text_summary(summary: Summary) -> str:
+    """The study in plain text: the verdict, then every cell in a table of fixed width."""
+    lines = [f"{summary.results['dataset']}: test accuracy in per cent", ""]
+    lines += _verdict_lines(summary)
+    lines += [ranking(summary), ""]
+    heads = ["representation", *summary.layer_sets]
+    rows = [
+        [summary.label(row), *(_cell_words(summary.cell(row, name)) for name in summary.layer_sets)]
+        for row in summary.rows
+    ]
+    widths = [max(len(row[place]) for row in [heads, *rows]) for place in range(len(heads))]
+    for row in [heads, ["-" * width for width in widths], *rows]:
+        words = (word.ljust(width) for word, width in zip(row, widths, strict=True))
+        lines.append("  ".join(words).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _cell_words(cell: dict | None) -> str:
+    if cell is None:
+        return NOTHING
+    if not cell["seeds"]:
+        return cell["status"]
+    std = cell["test_accuracy_std"]
+    spread = "" if std is None else f" ± {share(std)}"
+    within = interval(cell["test_accuracy_adapters_low"], cell["test_accuracy_adapters_high"])
+    return f"{share(cell['test_accuracy_mean'])}{spread} {within}"
 
 
 def warnings(summary: Summary) -> list[str]:
