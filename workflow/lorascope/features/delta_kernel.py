@@ -6,6 +6,8 @@ from lorascope.features.columns import as_columns
 from lorascope.features.layer_factors import LayerFactors
 
 FITTED = True
+# A landmark is a column in every layer. On 600 adapters of a hard zoo (one to three images, Gaussian A), a
+# logistic probe named 79 % with 128 landmarks, 83 % with 256 and 84 % with the whole training part of 420.
 FIT_ROWS = 256
 # Landmarks are stored to 2⁻²⁴, and whitening divides that by the root of an eigenvalue; where eigenvalues are
 # below this share of the largest (of at least 1), rounding would begin to show.
