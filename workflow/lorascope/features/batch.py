@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from lorascope.features.namespace import Array, namespace_of, sort_rows
 from lorascope.features.singular_values import singular_values
 
 # All that any representation uses, so that one pass over the order statistics serves them all.
@@ -16,12 +17,16 @@ class MatrixBatch:
     Statistics are float64: of float32 entries even a fourth power (1e-180 to 1e154) fits, so neither
     denormal nor huge weights need a case of their own, and the mean of a constant matrix is exact.
 
+    Arrays are numpy's, or tensors of torch on any device; every formula serves both.
+
     Attributes:
         values: float32 [n, rows, cols].
         entries: the same values, float32 [n, rows · cols].
+        xp: the module of the arrays' functions, numpy or torch.
     """
 
-    def __init__(self, values: np.ndarray):
+    def __init__(self, values: Array):
+        self.xp = namespace_of(values)
         self.values = values
         self.entries = values.reshape(len(values), -1)
 
@@ -30,97 +35,104 @@ class MatrixBatch:
         """Number of entries of the matrix."""
         return self.entries.shape[1]
 
+    def on_device(self, array: np.ndarray) -> Array:
+        """Return a numpy array as one that formulas can combine with the batch's."""
+        return self.xp.asarray(array, device=self.values.device)
+
     @cached_property
-    def sorted_entries(self) -> np.ndarray:
+    def sorted_entries(self) -> Array:
         """Entries in ascending order, float32 [n, size]."""
-        return np.sort(self.entries, axis=-1)
+        return sort_rows(self.entries)
 
     @cached_property
-    def minimum(self) -> np.ndarray:
+    def minimum(self) -> Array:
         """Smallest entry, float32 [n]."""
-        return self.entries.min(axis=-1)
+        return self.xp.amin(self.entries, -1)
 
     @cached_property
-    def maximum(self) -> np.ndarray:
+    def maximum(self) -> Array:
         """Largest entry, float32 [n]."""
-        return self.entries.max(axis=-1)
+        return self.xp.amax(self.entries, -1)
 
     @cached_property
-    def peak(self) -> np.ndarray:
+    def peak(self) -> Array:
         """Largest absolute entry, float32 [n]; not finite exactly where an entry is not."""
-        return np.maximum(self.maximum, -self.minimum)
+        return self.xp.maximum(self.maximum, -self.minimum)
 
     @cached_property
-    def double(self) -> np.ndarray:
+    def double(self) -> Array:
         """Entries, float64 [n, size]."""
-        return self.entries.astype(np.float64)
+        return self.xp.asarray(self.entries, dtype=self.xp.float64)
 
     @cached_property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Array:
         """Mean, float64 [n]."""
         return row_sums(self.double) / self.size
 
     @cached_property
-    def deviations(self) -> np.ndarray:
+    def deviations(self) -> Array:
         """Entries minus their mean, float64 [n, size]."""
         return self.double - self.mean[:, None]
 
     @cached_property
-    def _squared_deviations(self) -> np.ndarray:
+    def _squared_deviations(self) -> Array:
         return self.deviations * self.deviations
 
     @cached_property
-    def variance(self) -> np.ndarray:
+    def variance(self) -> Array:
         """Mean squared deviation (divisor size), float64 [n]."""
-        return np.vecdot(self.deviations, self.deviations) / self.size
+        return self.xp.linalg.vecdot(self.deviations, self.deviations) / self.size
 
     @cached_property
-    def std(self) -> np.ndarray:
+    def std(self) -> Array:
         """Standard deviation with divisor size − 1, float64 [n]; 0 for a single entry."""
-        return np.sqrt(self.variance * (self.size / max(self.size - 1, 1)))
+        return self.xp.sqrt(self.variance * (self.size / max(self.size - 1, 1)))
 
     @cached_property
-    def skewness(self) -> np.ndarray:
+    def skewness(self) -> Array:
         """Third standardised moment, float64 [n]; 0 where all entries are equal."""
-        third = np.vecdot(self._squared_deviations, self.deviations) / self.size
-        return ratio(third, self.variance * np.sqrt(self.variance))
+        third = self.xp.linalg.vecdot(self._squared_deviations, self.deviations) / self.size
+        return ratio(third, self.variance * self.xp.sqrt(self.variance))
 
     @cached_property
-    def kurtosis(self) -> np.ndarray:
+    def kurtosis(self) -> Array:
         """Fourth standardised moment (3 for a normal law), float64 [n]; 0 where all entries are equal."""
-        fourth = np.vecdot(self._squared_deviations, self._squared_deviations) / self.size
+        fourth = self.xp.linalg.vecdot(self._squared_deviations, self._squared_deviations) / self.size
         return ratio(fourth, self.variance**2)
 
     @cached_property
-    def frobenius(self) -> np.ndarray:
+    def frobenius(self) -> Array:
         """Frobenius norm, float64 [n]."""
-        return np.sqrt(np.vecdot(self.double, self.double))
+        return self.xp.sqrt(self.xp.linalg.vecdot(self.double, self.double))
 
     @cached_property
-    def percentiles(self) -> np.ndarray:
+    def percentiles(self) -> Array:
         """Percentiles ``PERCENTS`` with linear interpolation between order statistics, float64 [n, 9]."""
         position = np.asarray(PERCENTS) / 100 * (self.size - 1)
         below = position.astype(np.intp)
         above = np.minimum(below + 1, self.size - 1)
-        weight = position - below
+        weight = self.on_device(position - below)
         return self.sorted_entries[:, below] * (1 - weight) + self.sorted_entries[:, above] * weight
 
     @cached_property
-    def median(self) -> np.ndarray:
+    def median(self) -> Array:
         """Median, float64 [n]."""
         return self.percentiles[:, PERCENTS.index(50)]
 
     @cached_property
-    def singular_values(self) -> np.ndarray:
+    def singular_values(self) -> Array:
         """Singular values in descending order, float64 [n, min(rows, cols)]; see :func:`singular_values`."""
         return singular_values(self.values, self.frobenius)
 
 
-def row_sums(values: np.ndarray) -> np.ndarray:
+def row_sums(values: Array) -> Array:
     """Return the sum of each row of float64 [n, size]; BLAS does that twice as fast as numpy's own sum."""
-    return np.vecdot(values, np.ones(values.shape[1]))
+    xp = namespace_of(values)
+    return xp.linalg.vecdot(values, xp.ones(values.shape[1], dtype=xp.float64, device=values.device))
 
 
-def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+def ratio(numerator: Array, denominator: Array) -> Array:
     """Return numerator / denominator, 0 where the denominator is 0."""
-    return np.divide(numerator, denominator, out=np.zeros(np.shape(numerator)), where=denominator != 0)
+    xp = namespace_of(denominator)
+    zero = denominator == 0
+    return xp.where(zero, 0.0, numerator / xp.where(zero, 1.0, denominator))

@@ -1,24 +1,27 @@
 """Feature columns: from float64 results to the float32 that is stored."""
 
+import math
+
 import numpy as np
+
+from lorascope.features.namespace import Array, namespace_of
 
 _LARGEST = float(np.finfo(np.float32).max)
 
 
-def as_columns(*parts: np.ndarray) -> np.ndarray:
+def as_columns(*parts: Array) -> Array:
     """Put results side by side, float32 [n, features]; what exceeds float32 becomes its largest value.
 
     Args:
         parts: arrays [n] (one feature) or [n, k] (k features) in the order of the features.
     """
-    n = len(parts[0])
+    xp, n = namespace_of(parts[0]), len(parts[0])
+    widths = [math.prod(part.shape[1:]) for part in parts]
     # Feature by feature in memory, as the file will have it: copies then run along whole columns.
-    table = np.empty((sum(part.size for part in parts) // n, n))
+    table = xp.empty((sum(widths), n), dtype=xp.float64, device=parts[0].device)
     first = 0
-    for part in parts:
-        last = first + part.size // n
-        table[first:last] = part.T
-        first = last
-    np.minimum(table, _LARGEST, out=table)
-    np.maximum(table, -_LARGEST, out=table)
-    return table.astype(np.float32).T
+    for part, width in zip(parts, widths, strict=True):
+        table[first : first + width] = part.reshape(n, width).T
+        first += width
+    xp.clip(table, -_LARGEST, _LARGEST, out=table)
+    return xp.asarray(table, dtype=xp.float32).T

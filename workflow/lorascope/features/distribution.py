@@ -1,9 +1,10 @@
 """Shape of the distribution of the entries."""
 
-import numpy as np
+import math
 
 from lorascope.features.batch import PERCENTS, MatrixBatch, ratio, row_sums
 from lorascope.features.columns import as_columns
+from lorascope.features.namespace import Array
 from lorascope.features.singular_values import FLOAT32_ROUNDING
 
 NAMES = (
@@ -16,7 +17,7 @@ NAMES = (
 )
 
 
-def compute(batch: MatrixBatch) -> np.ndarray:
+def compute(batch: MatrixBatch) -> Array:
     """Return percentiles 5 to 95, P75 − P25, mean |w − mean|, std / |mean|, skewness and kurtosis.
 
     std has divisor n−1. std / |mean| is 0 where the mean cannot be told from zero, that is where it is not
@@ -30,14 +31,14 @@ def compute(batch: MatrixBatch) -> np.ndarray:
     return as_columns(
         batch.percentiles[:, 1:-1],
         at[75] - at[25],
-        row_sums(np.abs(batch.deviations)) / batch.size,
+        row_sums(batch.xp.abs(batch.deviations)) / batch.size,
         _std_over_absolute_mean(batch),
         batch.skewness,
         batch.kurtosis,
     )
 
 
-def _std_over_absolute_mean(batch: MatrixBatch) -> np.ndarray:
-    mean = np.abs(batch.mean)
-    rounding = FLOAT32_ROUNDING * batch.frobenius / np.sqrt(batch.size)
-    return ratio(batch.std, np.where(mean > rounding, mean, 0.0))
+def _std_over_absolute_mean(batch: MatrixBatch) -> Array:
+    mean = batch.xp.abs(batch.mean)
+    rounding = FLOAT32_ROUNDING * batch.frobenius / math.sqrt(batch.size)
+    return ratio(batch.std, batch.xp.where(mean > rounding, mean, 0.0))

@@ -4,6 +4,7 @@ import numpy as np
 
 from lorascope.features.batch import MatrixBatch, ratio
 from lorascope.features.columns import as_columns
+from lorascope.features.namespace import Array, contiguous, namespace_of, power_of_two, sort_rows
 
 TOP = 10
 NAMES = (
@@ -19,7 +20,7 @@ _SAFE_PEAK = (2.0**-40, 2.0**30)
 _DFT_MATRIX_LIMIT = 64
 
 
-def compute(batch: MatrixBatch) -> np.ndarray:
+def compute(batch: MatrixBatch) -> Array:
     """Return the ten largest magnitudes; mean, standard deviation (divisor n), max; energy share of the ten.
 
     The DFT is unnormalised and covers all rows · cols frequencies: a frequency and its mirror image are two
@@ -35,38 +36,40 @@ def compute(batch: MatrixBatch) -> np.ndarray:
     top = _top(magnitudes, cols)
     mean, std = _mean_and_std(magnitudes, cols)
     energy = batch.size * (std**2 + mean**2)
-    share = np.minimum(ratio(np.vecdot(top, top), energy), 1)
+    share = ratio(batch.xp.linalg.vecdot(top, top), energy).clip(max=1)
     return as_columns(top / scale[:, None], mean / scale, std / scale, top[:, 0] / scale, share)
 
 
-def _scale_to_safe_range(peak: np.ndarray) -> np.ndarray:
+def _scale_to_safe_range(peak: Array) -> Array:
     """Return factors, float64 [n]: 1 for ordinary matrices, else the power of two that makes peak ≈ 1."""
+    xp = namespace_of(peak)
     lowest, highest = _SAFE_PEAK
     ordinary = (peak == 0) | ((peak >= lowest) & (peak <= highest))
-    _, exponent = np.frexp(peak)
-    return np.where(ordinary, 1.0, np.ldexp(1.0, -exponent))
+    _, exponent = xp.frexp(peak)
+    return xp.where(ordinary, 1.0, power_of_two(-exponent))
 
 
-def _long_rows(batch: MatrixBatch) -> np.ndarray:
+def _long_rows(batch: MatrixBatch) -> Array:
     """Return the matrices with the longer side last, float64 [n, short, long]."""
     _, rows, cols = batch.values.shape
     values = batch.double.reshape(batch.values.shape)
-    return np.ascontiguousarray(values if rows <= cols else values.swapaxes(1, 2))
+    return contiguous(values if rows <= cols else values.swapaxes(1, 2))
 
 
-def _half_spectrum(values: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def _half_spectrum(values: Array, scale: Array) -> Array:
     """Return scale · |DFT| at columns 0 … cols // 2, float32 [n, rows, cols // 2 + 1]; others mirror them."""
-    rows = values.shape[1]
+    xp, rows = namespace_of(values), values.shape[1]
     # Of all this the transform alone is as fast in float64, so float32 starts after it.
-    spectrum = np.fft.rfft(values, axis=2)
+    spectrum = xp.fft.rfft(values)
     if (scale != 1).any():
         spectrum *= scale[:, None, None]
-    spectrum = spectrum.astype(np.complex64)
+    spectrum = xp.asarray(spectrum, dtype=xp.complex64)
     if 1 < rows <= _DFT_MATRIX_LIMIT:
-        spectrum = np.fft.fft(np.eye(rows)).astype(np.complex64) @ spectrum
+        dft = np.fft.fft(np.eye(rows)).astype(np.complex64)
+        spectrum = xp.asarray(dft, device=values.device) @ spectrum
     elif rows > 1:
-        spectrum = np.fft.fft(spectrum, axis=1)
-    return np.abs(spectrum)
+        spectrum = xp.fft.fft(spectrum, None, 1)
+    return xp.abs(spectrum)
 
 
 def _mirrored_columns(cols: int) -> slice:
@@ -74,22 +77,23 @@ def _mirrored_columns(cols: int) -> slice:
     return slice(1, (cols + 1) // 2)
 
 
-def _top(magnitudes: np.ndarray, cols: int) -> np.ndarray:
+def _top(magnitudes: Array, cols: int) -> Array:
     """Return the ten largest magnitudes of the full spectrum in descending order, float64 [n, 10]."""
-    n, mirrored = len(magnitudes), _mirrored_columns(cols)
+    xp, n = namespace_of(magnitudes), len(magnitudes)
+    mirrored = _mirrored_columns(cols)
     pairs = _largest(magnitudes[:, :, mirrored].reshape(n, -1), TOP // 2)
-    singles = np.delete(magnitudes, mirrored, axis=2).reshape(n, -1)
-    candidates = np.concatenate([pairs, pairs, singles], axis=1)
-    return np.sort(candidates, axis=1)[:, : -TOP - 1 : -1].astype(np.float64)
+    singles = xp.concatenate([magnitudes[:, :, :1], magnitudes[:, :, mirrored.stop :]], 2).reshape(n, -1)
+    largest = sort_rows(xp.concatenate([pairs, pairs, singles], 1))[:, -TOP:]
+    return xp.asarray(xp.flip(largest, (1,)), dtype=xp.float64)
 
 
-def _largest(magnitudes: np.ndarray, count: int) -> np.ndarray:
+def _largest(magnitudes: Array, count: int) -> Array:
     """Return each row's ``count`` largest values, float32 [n, count]; zeros when there are fewer."""
-    n, size = magnitudes.shape
-    largest = np.zeros((n, count), np.float32)
+    xp, (n, size) = namespace_of(magnitudes), magnitudes.shape
+    largest = xp.zeros((n, count), dtype=xp.float32, device=magnitudes.device)
     if size:
-        left = magnitudes.flatten()
-        first = np.arange(0, n * size, size)
+        left = xp.asarray(magnitudes, copy=True).reshape(-1)
+        first = xp.arange(0, n * size, size, device=magnitudes.device)
         for i in range(count):
             position = first + left.reshape(n, size).argmax(axis=1)
             largest[:, i] = left.take(position)
@@ -97,14 +101,14 @@ def _largest(magnitudes: np.ndarray, count: int) -> np.ndarray:
     return largest
 
 
-def _mean_and_std(magnitudes: np.ndarray, cols: int) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_std(magnitudes: Array, cols: int) -> tuple[Array, Array]:
     """Return mean and standard deviation (divisor n) over the full spectrum, float64 [n] each."""
-    times = np.ones(magnitudes.shape[1:], np.float32)
+    xp, rows = namespace_of(magnitudes), magnitudes.shape[1]
+    times = xp.ones(magnitudes.shape[1:], dtype=xp.float32, device=magnitudes.device)
     times[:, _mirrored_columns(cols)] = 2
     times = times.reshape(-1)
     flat = magnitudes.reshape(len(magnitudes), -1)
-    size = times.sum(dtype=np.float64)
-    mean = np.vecdot(flat, times) / size
-    deviations = flat - mean.astype(np.float32)[:, None]
-    variance = np.vecdot(deviations * deviations, times) / size
-    return mean, np.sqrt(variance)
+    mean = xp.asarray(xp.linalg.vecdot(flat, times), dtype=xp.float64) / (rows * cols)
+    deviations = flat - xp.asarray(mean, dtype=xp.float32)[:, None]
+    squares = xp.linalg.vecdot(deviations * deviations, times)
+    return mean, xp.sqrt(xp.asarray(squares, dtype=xp.float64) / (rows * cols))

@@ -4,6 +4,7 @@ import numpy as np
 
 from lorascope.features.batch import MatrixBatch, ratio, row_sums
 from lorascope.features.columns import as_columns
+from lorascope.features.namespace import Array
 
 NAMES = (
     "frobenius_norm",
@@ -16,7 +17,7 @@ NAMES = (
 )
 
 
-def compute(batch: MatrixBatch) -> np.ndarray:
+def compute(batch: MatrixBatch) -> Array:
     """Return Frobenius, nuclear, spectral, L1 and L∞ norm, nuclear / Frobenius and spectral / Frobenius.
 
     L1 is the largest absolute column sum, L∞ the largest absolute row sum. The ratios are 1 at rank 1,
@@ -37,13 +38,15 @@ def compute(batch: MatrixBatch) -> np.ndarray:
     )
 
 
-def _largest_absolute_sums(batch: MatrixBatch) -> tuple[np.ndarray, np.ndarray]:
+def _largest_absolute_sums(batch: MatrixBatch) -> tuple[Array, Array]:
     """Return the largest absolute column sum and row sum of each matrix, [n] and [n]."""
     _, rows, cols = batch.values.shape
-    absolute = np.abs(batch.double)
+    absolute = batch.xp.abs(batch.double)
     if rows == 1:
         return batch.peak, row_sums(absolute)
     if cols == 1:
         return row_sums(absolute), batch.peak
     absolute = absolute.reshape(batch.values.shape)
-    return (np.ones(rows) @ absolute).max(axis=-1), (absolute @ np.ones(cols)).max(axis=-1)
+    sums_of_columns = batch.on_device(np.ones(rows)) @ absolute
+    sums_of_rows = absolute @ batch.on_device(np.ones(cols))
+    return batch.xp.amax(sums_of_columns, -1), batch.xp.amax(sums_of_rows, -1)

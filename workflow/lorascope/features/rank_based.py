@@ -1,9 +1,8 @@
 """Percentiles of the entries and two ranges between them."""
 
-import numpy as np
-
 from lorascope.features.batch import PERCENTS, MatrixBatch
 from lorascope.features.columns import as_columns
+from lorascope.features.namespace import Array
 
 NAMES = (
     *(f"percentile_{percent}" for percent in PERCENTS),
@@ -12,7 +11,7 @@ NAMES = (
 )
 
 
-def compute(batch: MatrixBatch) -> np.ndarray:
+def compute(batch: MatrixBatch) -> Array:
     """Return percentiles (linear interpolation), P75 − P25 and P99 − P1.
 
     Returns:

@@ -1,13 +1,13 @@
 """Singular values of many thin matrices, exact to float64."""
 
-import numpy as np
+from lorascope.features.namespace import Array, namespace_of, triangular_factors
 
 # A float32 entry may be off by this share of itself, so W by at most this share of its Frobenius norm,
 # and no singular value can move by more (Weyl): one that is smaller cannot be told from rounding.
 FLOAT32_ROUNDING = 2.0**-24
 
 
-def singular_values(values: np.ndarray, frobenius: np.ndarray) -> np.ndarray:
+def singular_values(values: Array, frobenius: Array) -> Array:
     """Return the singular values in descending order, zero where they are below the numerical rank.
 
     The numerical rank's threshold is 2⁻²⁴ · ‖W‖_F, the most by which rounding the entries to float32 can
@@ -23,9 +23,10 @@ def singular_values(values: np.ndarray, frobenius: np.ndarray) -> np.ndarray:
     _, rows, cols = values.shape
     if min(rows, cols) == 1:
         return frobenius[:, None]
-    tall = (values if rows >= cols else values.swapaxes(1, 2)).astype(np.float64)
+    xp = namespace_of(values)
+    tall = xp.asarray(values if rows >= cols else values.swapaxes(1, 2), dtype=xp.float64)
     if rows != cols:
         # R of a thin QR has the singular values of W; a Gram matrix would square the condition number.
-        tall = np.linalg.qr(tall, mode="r")
-    found = np.linalg.svd(tall, compute_uv=False)
-    return np.where(found > FLOAT32_ROUNDING * frobenius[:, None], found, 0.0)
+        tall = triangular_factors(tall)
+    found = xp.linalg.svdvals(tall)
+    return xp.where(found > FLOAT32_ROUNDING * frobenius[:, None], found, 0.0)

@@ -1,9 +1,10 @@
 """Shape of the singular value spectrum."""
 
-import numpy as np
+import math
 
 from lorascope.features.batch import MatrixBatch, ratio
 from lorascope.features.columns import as_columns
+from lorascope.features.namespace import Array, namespace_of
 
 TOP = 10
 NAMES = (
@@ -16,7 +17,7 @@ NAMES = (
 )
 
 
-def compute(batch: MatrixBatch) -> np.ndarray:
+def compute(batch: MatrixBatch) -> Array:
     """Return the ten largest singular values, their shares and gaps, and three summaries of all of them.
 
     Singular values below the numerical rank's threshold count as 0 everywhere (see
@@ -44,19 +45,21 @@ def compute(batch: MatrixBatch) -> np.ndarray:
     )
 
 
-def _top(singular_values: np.ndarray) -> np.ndarray:
-    top = np.zeros((len(singular_values), TOP))
+def _top(singular_values: Array) -> Array:
+    xp = namespace_of(singular_values)
+    top = xp.zeros((len(singular_values), TOP), dtype=xp.float64, device=singular_values.device)
     kept = singular_values[:, :TOP]
     top[:, : kept.shape[1]] = kept
     return top
 
 
-def _entropy(shares: np.ndarray) -> np.ndarray:
-    # Where a share is 0 the logarithm is left at 0: p ln p tends to 0.
-    logarithms = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
-    return -np.vecdot(shares, logarithms)
+def _entropy(shares: Array) -> Array:
+    xp = namespace_of(shares)
+    # Where a share is 0 the logarithm is that of 1: p ln p tends to 0.
+    return -xp.linalg.vecdot(shares, xp.log(xp.where(shares > 0, shares, 1.0)))
 
 
-def _condition_number(singular_values: np.ndarray) -> np.ndarray:
-    smallest = np.where(singular_values > 0, singular_values, np.inf).min(axis=-1)
+def _condition_number(singular_values: Array) -> Array:
+    xp = namespace_of(singular_values)
+    smallest = xp.amin(xp.where(singular_values > 0, singular_values, math.inf), -1)
     return singular_values[:, 0] / smallest
