@@ -1,6 +1,6 @@
 """From the weights of a layer group to feature files: one pass over the weights for any number of files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from lorascope.errors import LorascopeError
 from lorascope.features.batch import MatrixBatch
+from lorascope.features.namespace import as_numpy
 from lorascope.features.registry import load
 from lorascope.files import atomic_path, with_metadata
 
@@ -43,6 +44,11 @@ class Weights(Protocol):
         """Return adapters ``start`` to ``stop`` of one matrix, float32 [stop − start, rows, cols]."""
 
 
+# Position of the matrix, which of the rows asked for, and their values.
+Block = tuple[int, slice, MatrixBatch]
+Blocks = Callable[[Weights, int, int], Iterator[Block]]
+
+
 @dataclass(frozen=True)
 class FeatureFile:
     """A representation and the parquet file that it goes to.
@@ -58,7 +64,27 @@ class FeatureFile:
     metadata: dict = field(default_factory=dict)
 
 
-def extract(weights: Weights, files: Sequence[FeatureFile], row_chunk: int = ROW_CHUNK) -> None:
+def host_blocks(weights: Weights, start: int, stop: int) -> Iterator[Block]:
+    """Yield adapters ``start`` to ``stop``, matrix by matrix, as numpy arrays that stay in cache."""
+    for index, matrix in enumerate(weights.matrices):
+        values = weights.read(index, start, stop)
+        for rows in row_blocks(stop - start, matrix.rows * matrix.cols, BLOCK_ENTRIES):
+            yield index, rows, MatrixBatch(values[rows])
+
+
+def row_blocks(rows: int, size: int, entries: int) -> Iterator[slice]:
+    """Split ``rows`` matrices of ``size`` entries evenly, into blocks of about ``entries``."""
+    step = -(-rows // max(round(rows * size / entries), 1))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+
+
+def extract(
+    weights: Weights,
+    files: Sequence[FeatureFile],
+    row_chunk: int = ROW_CHUNK,
+    blocks: Blocks = host_blocks,
+) -> None:
     """Compute representations of every matrix and write one parquet file each: one row an adapter, in order.
 
     Columns are float32, named ``<matrix name>/<feature name>``, matrix by matrix. Values depend neither on
@@ -70,6 +96,8 @@ def extract(weights: Weights, files: Sequence[FeatureFile], row_chunk: int = ROW
         weights: the layer group's weights.
         files: what to compute and where to write it; intermediates are shared between representations.
         row_chunk: adapters per row group.
+        blocks: gives the weights block by block, and with them the device that computes; values agree to
+            1e-5 of a matrix's scale between devices.
 
     Raises:
         LorascopeError: a weight is NaN or infinite, or a representation is unknown or a combination.
@@ -84,7 +112,7 @@ def extract(weights: Weights, files: Sequence[FeatureFile], row_chunk: int = ROW
         ]
         for start in range(0, weights.n_adapters, row_chunk):
             stop = min(start + row_chunk, weights.n_adapters)
-            tables = _features_of_rows(weights, modules, start, stop)
+            tables = _features_of_rows(blocks, weights, modules, start, stop)
             for writer, table in zip(writers, tables, strict=True):
                 writer.write_batch(_record_batch(table, writer.schema))
 
@@ -119,28 +147,21 @@ def _open_writer(stack: ExitStack, file: FeatureFile, weights: Weights, names: S
     return stack.enter_context(closing(writer))
 
 
-def _features_of_rows(weights: Weights, modules: Sequence, start: int, stop: int) -> list[np.ndarray]:
+def _features_of_rows(
+    blocks: Blocks, weights: Weights, modules: Sequence, start: int, stop: int
+) -> list[np.ndarray]:
     """Return per representation the features of some adapters, float32 [columns, stop − start]."""
     n_matrices = len(weights.matrices)
     tables = [np.empty((n_matrices, len(module.NAMES), stop - start), np.float32) for module in modules]
-    for index, matrix in enumerate(weights.matrices):
-        values = weights.read(index, start, stop)
-        for block in _blocks(len(values), matrix.rows * matrix.cols):
-            batch = MatrixBatch(values[block])
-            _refuse_non_finite(batch, matrix.name, start + block.start)
-            for table, module in zip(tables, modules, strict=True):
-                table[index, :, block] = module.compute(batch).T
+    for index, rows, batch in blocks(weights, start, stop):
+        _refuse_non_finite(batch, weights.matrices[index].name, start + rows.start)
+        for table, module in zip(tables, modules, strict=True):
+            table[index, :, rows] = as_numpy(module.compute(batch)).T
     return [table.reshape(-1, stop - start) for table in tables]
 
 
-def _blocks(rows: int, size: int) -> Iterator[slice]:
-    step = -(-rows // max(round(rows * size / BLOCK_ENTRIES), 1))
-    for start in range(0, rows, step):
-        yield slice(start, min(start + step, rows))
-
-
 def _refuse_non_finite(batch: MatrixBatch, matrix: str, first_row: int) -> None:
-    finite = np.isfinite(batch.peak)
+    finite = np.isfinite(as_numpy(batch.peak))
     if not finite.all():
         row = first_row + int(np.argmin(finite))
         raise LorascopeError(
