@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
 
 from lorascope.report.page import write_report
 from lorascope.stats.aggregate import aggregate
@@ -35,8 +37,6 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def browser(chromium):
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         # Chromium's sandbox does not run as root, which containers are; the pages are our own.
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -76,9 +76,24 @@ class Visit:
         """Elements that a chart drew: kind is symbol, rect, rule, line, area or text."""
         return self.page.locator(f"[data-chart={chart}] .mark-{kind}.role-mark > :is(path, line, text)")
 
+    def photograph(self, name):
+        ARTEFACTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True)
+
     def visible_rows(self, table):
         rows = self.page.locator(f"{table} tbody tr:visible")
         return [row.strip() for row in rows.all_inner_texts()]
+
+
+def grave_violations(page):
+    """What axe-core calls serious or critical, also in what is folded away."""
+    page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
+    return [
+        (rule["id"], node["target"], node["failureSummary"])
+        for rule in Axe().run(page).response["violations"]
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+    ]
 
 
 @pytest.fixture

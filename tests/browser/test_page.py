@@ -1,9 +1,8 @@
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from lorascope.report.summary import load_summary
 
-from .conftest import ARTEFACTS
+from .conftest import grave_violations
 
 WINDOWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
@@ -187,15 +186,6 @@ def test_the_keyboard_reaches_everything(visit, path):
 @pytest.mark.parametrize(("width", "scheme"), WINDOWS)
 def test_every_window_is_accessible_and_photographed(visit, path, width, scheme):
     opened = visit(path, width=width, scheme=scheme)
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    opened.page.screenshot(path=ARTEFACTS / f"page-{width}-{scheme}.png", full_page=True)
+    opened.photograph(f"page-{width}-{scheme}")
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
-    opened.page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true })")
-    found = Axe().run(opened.page).response["violations"]
-    grave = [
-        (rule["id"], node["target"], node["failureSummary"])
-        for rule in found
-        if rule["impact"] in ("serious", "critical")
-        for node in rule["nodes"]
-    ]
-    assert grave == []
+    assert grave_violations(opened.page) == []

@@ -285,6 +285,10 @@ def _add_results(commands) -> None:
     report.add_argument("--summary", required=True, help="folder that `aggregate` wrote")
     report.add_argument("--picture", help="picture of the zoo's samples")
     report.add_argument("--out", required=True, help="folder to write into")
+    compare = _command(commands, "compare", _compare, "put two studies side by side: settings and results")
+    compare.add_argument("first", metavar="A", help="folder of a study, for example results/zoo")
+    compare.add_argument("second", metavar="B", help="folder of another study or data set")
+    compare.add_argument("--out", help="folder to write a page into (default: text only)")
     salvage = _command(commands, "salvage", _salvage, "report on a study of which a part failed")
     salvage.add_argument("--config", type=_json_map, required=True, help="the study's settings as JSON")
 
@@ -308,6 +312,15 @@ def _report(options: argparse.Namespace) -> None:
 
     page = write_report(options.summary, options.out, options.picture)
     print(verdict(options.summary, page))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from lorascope.report.compare import compare, comparison_text, write_comparison
+
+    comparison = compare(options.first, options.second)
+    print(comparison_text(comparison), end="")
+    if options.out:
+        print(f"Page: {write_comparison(comparison, options.out)}")
 
 
 def _salvage(options: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ import vl_convert
 from lorascope.report import chart_data
 from lorascope.report.figures.drops import has_drops
 from lorascope.report.summary import Summary
+from lorascope.report.text import cell_name
 
 # Styles that page.js fills with the theme's colours.
 REFERENCE, FAILURE = "reference", "failure"
@@ -277,3 +278,27 @@ def _calibration(summary: Summary) -> alt.LayerChart:
     )
     chart = alt.layer(diagonal, interval, line, points, height=320).add_params(shown)
     return chart.properties(description="Reliability: accuracy against confidence")
+
+
+def comparison_chart(cells: list[dict]) -> dict:
+    """Test accuracy of the cells of two studies, A and B, one row a cell."""
+    studies = ["A", "B"]
+    rows = list(dict.fromkeys(cell_name(cell) for cell in cells))
+    axis = alt.Axis(title=None, ticks=False, domain=False, grid=False, labelLimit=260)
+    scale = alt.Scale(domain=studies)
+    place = {
+        "y": alt.Y("row:N", sort=rows, axis=axis),
+        "yOffset": alt.YOffset("study:N", sort=studies, scale=scale),
+        "color": alt.Color("study:N", scale=scale, legend=alt.Legend(title=None, orient="top")),
+    }
+    tips = [alt.Tooltip("row:N"), alt.Tooltip("study:N")]
+    tips += [alt.Tooltip(name, format=".1f") for name in ("value:Q", "low:Q", "high:Q")]
+    base = _table("compared")
+    interval = base.mark_rule(strokeWidth=1.4).encode(
+        x=alt.X("low:Q", title="test accuracy (%)", scale=alt.Scale(zero=True)), x2="high:Q", **place
+    )
+    points = base.mark_point(filled=True, size=55, opacity=1).encode(
+        x="value:Q", shape=alt.Shape("study:N", scale=scale), tooltip=tips, **place
+    )
+    chart = alt.layer(interval, points, height=_height(len(studies)))
+    return _specification(chart.properties(description="Test accuracy of every cell in both studies"))
