@@ -31,8 +31,9 @@ def test_the_default_target_is_the_page_of_the_zoo(tmp_path):
         "zoo_picture": 1,
         "prepare": 1,
         "label": 1,
-        "extract": 16,
-        "train": 18,
+        "fit": 4,
+        "extract": 22,
+        "train": 24,
         "stamp": 1,
         "aggregate": 1,
         "page": 1,
@@ -64,13 +65,13 @@ def test_seeds_are_cut_into_blocks(tmp_path):
 
 def test_features_alone_train_nothing(tmp_path):
     jobs = planned(tmp_path, "features", dataset="sanity")
-    assert jobs["extract"] == 16
+    assert jobs["extract"] == 22
     assert "train" not in jobs
 
 
 def test_two_data_sets_share_nothing_but_rules(tmp_path):
     jobs = planned(tmp_path, dataset=["sanity", "zoo"])
-    assert (jobs["prepare"], jobs["page"], jobs["train"]) == (2, 2, 36)
+    assert (jobs["prepare"], jobs["page"], jobs["train"]) == (2, 2, 48)
 
 
 def test_a_base_of_ones_own_is_trained_once(tmp_path):

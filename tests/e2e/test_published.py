@@ -43,7 +43,7 @@ def test_every_cell_has_the_right_number_of_features(finished):
     for name, count in zip(REPRESENTATIONS, FEATURES_OF_ALL, strict=True):
         assert found[name, "all"] == count
         assert found[name, "visual"] == count // 2
-    assert len(found) == 18
+    assert len(found) == 24
 
 
 def test_no_category_leaf_is_in_two_parts(finished):
@@ -59,7 +59,7 @@ def test_the_page_and_the_tables_are_there(finished):
     page = (finished / "results/mine/report/index.html").read_text()
     assert "mine" in page
     results = json.loads((finished / "results/mine/summary/results.json").read_text())
-    assert len(results["cells"]) == 18
+    assert len(results["cells"]) == 24
     assert all(np.isfinite(cell["test_accuracy_mean"]) for cell in results["cells"])
 
 

@@ -283,6 +283,10 @@ class Plan:
         code = code_digest(*steps.RESULTS)
         return key_of("study", cells, self.label_key(dataset), self.picture(dataset), code)
 
+    def key(self) -> str:
+        """Return the key of all studies together: it changes when any data set, setting or code does."""
+        return key_of([self.study_key(dataset) for dataset in self.config["dataset"]])
+
     def stamp(self, dataset: str) -> str:
         """Return the file that says which study the plain-named results belong to."""
         return self.folder(dataset, ".study", self.study_key(dataset))
