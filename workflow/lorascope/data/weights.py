@@ -1,6 +1,7 @@
 """Weights of one layer group: one flat .npy file, matrix by matrix, each [adapters, rows, cols]."""
 
 import hashlib
+import mmap
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,7 +48,12 @@ class GroupWeights:
         return cls(folder / "weights" / f"{group}.npy", matrices, n_adapters)
 
     def read(self, matrix: int, start: int, stop: int) -> np.ndarray:
-        """Return a view of adapters ``start`` to ``stop`` of one matrix: float32 [n, rows, cols]."""
+        """Return a view of adapters ``start`` to ``stop`` of one matrix: float32 [n, rows, cols].
+
+        Views stay valid, but only the latest is in memory for certain.
+        """
+        # Pages once read count as this process's memory until they are given back.
+        self._values.base.madvise(mmap.MADV_DONTNEED)
         info, origin = self.matrices[matrix], self._starts[matrix]
         flat = self._values[origin + start * info.size : origin + stop * info.size]
         return flat.reshape(stop - start, info.rows, info.cols)

@@ -1,7 +1,8 @@
 """Sources `hub` and `disk`: data sets with one 2-D column a matrix, as published on the Hugging Face hub."""
 
 import json
-from collections.abc import Callable, Iterator
+import mmap
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,7 +32,7 @@ def load_hub(path: str, revision: str, split: str) -> Source:
         dataset = datasets.load_dataset(path, split=split, revision=None if local else revision)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise LorascopeError(f"{path}: cannot be loaded: {_one_line(error)}") from None
-    return from_dataset(dataset, path)
+    return from_dataset(dataset, path, _whole_files(dataset))
 
 
 def load_disk(path: str, split: str) -> Source:
@@ -56,7 +57,7 @@ def load_disk(path: str, split: str) -> Source:
         if split not in dataset:
             raise LorascopeError(f"{path}: no split '{split}'; splits: {', '.join(dataset)}; set hub_split")
         dataset = dataset[split]
-    return from_dataset(dataset, path)
+    return from_dataset(dataset, path, _whole_files(dataset))
 
 
 def parquet_files(path: str) -> list[Path]:
@@ -91,13 +92,34 @@ def _arrow_columns(folder: Path) -> list[str]:
         return reader.schema.names
 
 
-def from_dataset(dataset, where: str) -> Source:
-    """Wrap a ``datasets.Dataset``; an indices mapping (after ``select`` or ``shuffle``) is followed."""
+def _whole_files(dataset) -> list[str]:
+    """Return the Arrow files that a data set just loaded consists of; none if it is only a part of them."""
+    files = [entry["filename"] for entry in dataset.cache_files]
+    return files if sum(map(_rows_of, files)) == dataset.num_rows else []
+
+
+def _rows_of(file: str) -> int:
+    with pa.memory_map(file) as mapped, pa.ipc.open_stream(mapped) as reader:
+        return sum(batch.num_rows for batch in reader)
+
+
+def from_dataset(dataset, where: str, files: Sequence[str] = ()) -> Source:
+    """Wrap a ``datasets.Dataset``; an indices mapping (after ``select`` or ``shuffle``) is followed.
+
+    Args:
+        dataset: the data set.
+        where: names it in messages.
+        files: Arrow files that hold exactly its rows, in order, if there are such; weights are then read
+            from these, and no more of them is in memory than one batch.
+    """
     view = dataset.with_format("arrow")
     columns = matrix_columns(view.features.arrow_schema, where)
 
     def batches() -> Iterator[pa.Table]:
-        yield from view.select_columns(columns).iter(batch_size=BATCH_ROWS)
+        if files:
+            yield from _streamed(files, columns)
+        else:
+            yield from view.select_columns(columns).iter(batch_size=BATCH_ROWS)
 
     others = [name for name in dataset.column_names if name not in columns]
     table = view.select_columns(others)[:] if others else pa.table({})
@@ -108,6 +130,19 @@ def from_dataset(dataset, where: str) -> Source:
             named = pa.array(class_names).take(codes)
             table = table.set_column(table.column_names.index(name), name, named)
     return _source(table, dataset.num_rows, batches, where)
+
+
+def _streamed(files: Sequence[str], columns: list[str]) -> Iterator[pa.Table]:
+    """Yield the rows of Arrow files in batches that are views of the files."""
+    for file in files:
+        with Path(file).open("rb") as opened:
+            pages = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        with pa.ipc.open_stream(pa.py_buffer(pages)) as reader:
+            for written in reader:
+                for start in range(0, written.num_rows, BATCH_ROWS):
+                    yield pa.Table.from_batches([written.slice(start, BATCH_ROWS)]).select(columns)
+                    # Pages once read count as this process's memory until they are given back.
+                    pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _from_parquet(files: list[Path], where: str) -> Source:
