@@ -33,4 +33,4 @@ onstart:
 
 # A failed cell must not hide the others: the page is made of what there is, and names what is not.
 onerror:
-    shell("lorascope salvage --config {CONFIG_JSON:q}")
+    shell("lorascope salvage --config {CONFIG_JSON:q} --key {STUDIES_KEY}")

@@ -291,6 +291,7 @@ def _add_results(commands) -> None:
     compare.add_argument("--out", help="folder to write a page into (default: text only)")
     salvage = _command(commands, "salvage", _salvage, "report on a study of which a part failed")
     salvage.add_argument("--config", type=_json_map, required=True, help="the study's settings as JSON")
+    salvage.add_argument("--key", default="", help="key of the studies when they were planned")
 
 
 def _aggregate(options: argparse.Namespace) -> None:
@@ -328,7 +329,10 @@ def _salvage(options: argparse.Namespace) -> None:
     from lorascope.study.plan import Plan
     from lorascope.study.salvage import salvage
 
-    for verdict in salvage(Plan(load_config(options.config))):
+    plan = Plan(load_config(options.config))
+    if options.key and options.key != plan.key():
+        raise LorascopeError("data or code changed while the study ran; run snakemake again to finish it")
+    for verdict in salvage(plan):
         print(verdict)
 
 

@@ -22,6 +22,7 @@ except LorascopeError as error:
 
 RESULTS = PLAN.config["results"]
 CONFIG_JSON = canonical_json(PLAN.config)
+STUDIES_KEY = PLAN.key()
 
 
 wildcard_constraints:
