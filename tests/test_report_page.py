@@ -167,6 +167,7 @@ def test_figures_of_a_paper_are_readable_without_the_page(home, page):
     assert {"✕ all: failed", "✕ visual: missing"} <= words
 
 
+@pytest.mark.slow
 def test_same_summary_same_bytes(home, page, tmp_path):
     write_report(home / "summary", tmp_path)
     written = sorted(path for path in (home / "report").rglob("*") if path.is_file())
@@ -175,12 +176,14 @@ def test_same_summary_same_bytes(home, page, tmp_path):
         assert (tmp_path / path.relative_to(home / "report")).read_bytes() == path.read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_two_processes_draw_the_same_bytes(home, page, tmp_path):
     save_figures(load_summary(home / "summary"), tmp_path, processes=2)
     for path in sorted((home / "report" / "figures").iterdir()):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+@pytest.mark.slow
 def test_sanity_warns_on_the_first_screen_and_on_every_figure(tmp_path):
     page = report_of(
         tmp_path,
