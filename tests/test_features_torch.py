@@ -7,12 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+import test_cli
+from lorascope import cli
 from lorascope.features import registry
 from lorascope.features.batch import MatrixBatch
 from lorascope.features.device_blocks import DeviceBlocks
 from lorascope.features.extract import FeatureFile, extract
 from lorascope.features.namespace import power_of_two
 from lorascope.features.read import read_features
+from lorascope.files import read_metadata
+from lorascope.study import keys, steps
 from test_features_extract import COMPUTED, Weights
 
 SHAPES = [(1, 1), (2, 1), (1, 320), (768, 1), (2, 640), (320, 2), (4, 40), (96, 4), (16, 320), (320, 16)]
@@ -127,6 +131,41 @@ def test_an_error_of_the_reader_is_the_error_of_the_extraction(tmp_path):
 def test_a_device_that_is_not_there_is_refused(refused):
     with refused("--device cuda: torch finds no CUDA device"):
         DeviceBlocks("cuda")
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """A folder in which `lorascope extract` finds the data set `data`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert cli.main(test_cli.prepare(test_cli.save(tmp_path / "set"))) == 0
+    return tmp_path
+
+
+def test_the_command_takes_a_device_and_the_file_says_which(prepared):
+    for device, out in (("cpu", "cpu.parquet"), ("auto", "auto.parquet")):
+        assert cli.main([*test_cli.extract("stats", out=out), "--device", device]) == 0
+    assert read_metadata("cpu.parquet")["device"] == "cpu"
+    assert (prepared / "auto.parquet").read_bytes() == (prepared / "cpu.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("representation", "reason"),
+    [("stats", "torch finds no CUDA device"), ("delta_spectrum", "'delta_spectrum' is computed on the CPU")],
+)
+def test_the_command_refuses_what_no_device_computes(prepared, capsys, representation, reason):
+    if torch.cuda.is_available():
+        pytest.skip("a CUDA device is there")
+    assert cli.main([*test_cli.extract(representation), "--device", "cuda"]) == 2
+    assert f"--device cuda: {reason}" in capsys.readouterr().err
+    assert not (prepared / "features.parquet").exists()
+
+
+def test_a_key_does_not_cover_what_only_a_device_runs():
+    for name in COMPUTED:
+        covered = set(keys._closure(steps.extract(name)))
+        assert "lorascope.features.namespace" in covered
+        assert not {"lorascope.features.device_blocks", "lorascope.devices"} & covered
 
 
 def test_a_job_on_the_host_imports_no_torch():

@@ -110,6 +110,11 @@ def _add_zoo(commands) -> None:
         command.add_argument("--base", help="a base model of your own (default: the one that is shipped)")
     train.add_argument("--block", type=int, required=True, help="number of the block")
     picture.add_argument("--shards", nargs="+", required=True, help="the zoo's .safetensors files")
+    compare = _command(
+        commands, "zoo-compare", _zoo_compare, "tell whether a base is as good as the shipped one"
+    )
+    compare.add_argument("base", help="a .safetensors file of zoo-base")
+    compare.add_argument("--out", required=True, help="JSON file to write")
     export = _command(commands, "zoo-export", _zoo_export, "write one adapter of a zoo as a PEFT folder")
     export.add_argument("shard", help="a .safetensors file of the zoo")
     export.add_argument("adapter", help="id of the adapter")
@@ -117,7 +122,11 @@ def _add_zoo(commands) -> None:
 
 
 def _zoo_base(options: argparse.Namespace) -> None:
+    import logging
+
     from lorascope.zoo.steps import train_base_file
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     train_base_file(options.settings, options.out)
 
@@ -133,6 +142,15 @@ def _zoo_picture(options: argparse.Namespace) -> None:
     from lorascope.zoo.steps import draw_samples
 
     draw_samples(options.settings, options.base, options.shards, options.out)
+
+
+def _zoo_compare(options: argparse.Namespace) -> None:
+    from lorascope.zoo.steps import compare_base_files
+
+    found = compare_base_files(options.base, options.out)
+    print(json.dumps(found, indent=2))
+    if not found["as_good"]:
+        raise LorascopeError(f"{options.base}: not as good as the shipped base")
 
 
 def _zoo_export(options: argparse.Namespace) -> None:
@@ -203,6 +221,9 @@ def _add_features(commands) -> None:
         command.add_argument("--out", required=True, help="file to write")
     fit.add_argument("--adapters", required=True, help="label and split table")
     extract.add_argument("--fit", help="what `fit` wrote, for representations that are fitted")
+    extract.add_argument(
+        "--device", default="cpu", choices=("cpu", "cuda", "auto"), help="what computes (default: cpu)"
+    )
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -227,10 +248,35 @@ def _extract(options: argparse.Namespace) -> None:
     weights = GroupWeights.open(options.data, options.group)
     settings = {"representation": options.representation, "group": options.group}
     origin = _provenance(options, settings, *steps.extract(options.representation))
+    origin["device"] = device = _extraction_device(options)
     if is_layered(options.representation):
         extract_layers(weights, options.representation, options.out, options.fit, origin)
     else:
-        extract(weights, [FeatureFile(options.representation, options.out, origin)])
+        file = FeatureFile(options.representation, options.out, origin)
+        extract(weights, [file], blocks=_blocks_on(device))
+
+
+def _extraction_device(options: argparse.Namespace) -> str:
+    from lorascope.devices import choose_device
+    from lorascope.features.registry import is_layered
+
+    if not is_layered(options.representation):
+        return choose_device(options.device)
+    if options.device == "cuda":
+        raise LorascopeError(
+            f"--device cuda: '{options.representation}' is computed on the CPU; use --device cpu or auto"
+        )
+    return "cpu"
+
+
+def _blocks_on(device: str):
+    if device == "cpu":
+        from lorascope.features.extract import host_blocks
+
+        return host_blocks
+    from lorascope.features.device_blocks import DeviceBlocks
+
+    return DeviceBlocks(device)
 
 
 # train
