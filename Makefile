@@ -5,10 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study setup setup-dev test test-fast lint format bench bench-extract bench-train clean-venv
+.PHONY: study base setup setup-dev test test-fast lint format bench bench-extract bench-train clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
+
+# Train the zoo's base model again by its recipe, and hold it against the shipped one.
+base: setup
+	$(BIN)/lorascope zoo-base --out results/base/base.safetensors
+	$(BIN)/lorascope zoo-compare results/base/base.safetensors --out results/base/comparison.json
 
 setup: $(VENV)/.run
 setup-dev: $(VENV)/.dev

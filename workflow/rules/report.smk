@@ -56,7 +56,19 @@ rule page:
         summary=f"{RESULTS}/{{dataset}}/summary/results.json",
         picture=picture,
     output:
-        f"{RESULTS}/{{dataset}}/report/index.html",
+        page=report(
+            f"{RESULTS}/{{dataset}}/report/index.html",
+            caption="../report/page.rst",
+            category="{dataset}",
+            labels={"result": "page"},
+        ),
+        figures=report(
+            directory(f"{RESULTS}/{{dataset}}/report/figures"),
+            patterns=["{name}.svg"],
+            caption="../report/figure.rst",
+            category="{dataset}",
+            labels={"result": "{name}"},
+        ),
     log:
         "logs/{dataset}/page.log",
     benchmark:
@@ -73,7 +85,7 @@ rule page:
             f"--picture {input.picture}" if input.picture else ""
         ),
     message:
-        "Write {output}"
+        "Write {output.page}"
     shell:
         "exec lorascope report {params.picture}"
         " --summary {params.summary}"
