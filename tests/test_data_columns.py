@@ -4,11 +4,14 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
+from datasets.features.features import Array2DExtensionType
 from hypothesis import given
 from hypothesis import strategies as st
 
 import published
-from lorascope.data.columns import as_float32, is_matrix_type, storage_type
+from lorascope.data.columns import as_float32, is_matrix_type, may_be_bfloat16, storage_type
+from lorascope.data.sources.arrow import from_dataset
 
 VALUES = np.random.default_rng(0).standard_normal((7, 3, 5)).astype(np.float32)
 
@@ -141,3 +144,61 @@ def test_empty_rows_of_fixed_size_lists_are_refused(refused):
 def test_whole_numbers_are_refused(refused):
     with refused("here: values are int64, not floating-point"):
         as_float32(nested(np.ones((2, 1, 3), np.int64), "list"), "here")
+
+
+@pytest.mark.parametrize("number", ["float16", "float32", "float64"])
+def test_array2d_columns_of_every_float(tmp_path, number):
+    features = datasets.Features({"m": datasets.Array2D((3, 5), number)})
+    values = VALUES.astype(number)
+    datasets.Dataset.from_dict({"m": values}, features=features).save_to_disk(tmp_path / "set")
+    table = datasets.load_from_disk(str(tmp_path / "set")).with_format("arrow")[:]
+    assert is_matrix_type(table["m"].type)
+    array = as_float32(table["m"].combine_chunks(), "here")
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, values.astype(np.float32))
+
+
+def test_every_float16_is_the_same_number_in_float32():
+    # A NaN has many bit patterns; that it is one is all that counts.
+    halves = np.arange(2**16, dtype=np.uint16).view(np.float16).reshape(-1, 1, 1)
+    array = as_float32(nested(halves, "list", pa.float16()), "here")
+    np.testing.assert_array_equal(array, torch.from_numpy(halves).float().numpy())
+
+
+def test_doubles_are_rounded_to_the_nearest_and_denormals_stay():
+    doubles = np.array([0.1, 1 + 2**-24, 1 + 3 * 2**-24, 1e-45, -1e-42, 3.4e38]).reshape(1, 2, 3)
+    array = as_float32(nested(doubles, "list"), "here")
+    np.testing.assert_array_equal(array, torch.from_numpy(doubles).float().numpy())
+
+
+def test_datasets_writes_bfloat16_tensors_as_float32():
+    tensors = torch.from_numpy(VALUES).bfloat16()
+    column = datasets.Dataset.from_dict({"m": list(tensors)}).with_format("arrow")[:]["m"].combine_chunks()
+    array = as_float32(column, "here")
+    np.testing.assert_array_equal(array, tensors.float().numpy())
+    assert lies_in(array, column)
+    with pytest.raises(ValueError, match="bfloat16"):
+        datasets.Array2D((3, 5), "bfloat16")()
+
+
+WORDS = {
+    "uint16": nested(VALUES.view(np.uint16).copy(), "list"),
+    "int16": nested(VALUES.view(np.int16).copy(), "fixed_size_list"),
+    "Array2D of uint16": pa.ExtensionArray.from_storage(
+        Array2DExtensionType((3, 10), "uint16"), nested(VALUES.view(np.uint16).copy(), "list")
+    ),
+    "binary": pa.array([[[b"\x00\x3f"] * 5] * 3] * 7, pa.list_(pa.list_(pa.binary(2)))),
+}
+
+
+@pytest.mark.parametrize("column", WORDS.values(), ids=WORDS)
+def test_words_that_may_be_bfloat16_are_refused(refused, column):
+    assert may_be_bfloat16(column.type)
+    (name, *_) = published.columns()
+    with refused(f"here: column '{name}' is .*16-bit words that may be bfloat16.*; store it as float32"):
+        from_dataset(datasets.Dataset(pa.table({name: column})), "here")
+
+
+@pytest.mark.parametrize("number", [pa.float16(), pa.float32(), pa.int32(), pa.string(), pa.binary(4)])
+def test_nothing_else_may_be_bfloat16(number):
+    assert not may_be_bfloat16(pa.list_(pa.list_(number)))

@@ -23,6 +23,18 @@ def is_matrix_type(field_type: pa.DataType) -> bool:
     return pa.types.is_floating(outer.value_type.value_type)
 
 
+def may_be_bfloat16(field_type: pa.DataType) -> bool:
+    """Tell whether a column holds matrices of 16-bit words, as somebody may have stored bfloat16 numbers.
+
+    Arrow has no type for these, and datasets writes tensors of them as float32. Words that were stored
+    in another way could as well be float16, or whole numbers: nothing in the file tells.
+    """
+    word = storage_type(field_type)
+    while _is_list(word):
+        word = word.value_type
+    return word in (pa.uint16(), pa.int16(), pa.binary(2))
+
+
 def _is_list(type_: pa.DataType) -> bool:
     return pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
 
@@ -50,8 +62,9 @@ def _unnest(lists: pa.Array, where: str, per_adapter: int = 1) -> tuple[pa.Array
 def as_float32(column: pa.Array, where: str) -> np.ndarray:
     """Return a column of matrices as one array, shape [adapters, rows, cols], float32.
 
-    Zero-copy for float32 values; float16 and float64 are converted (what float32 cannot hold becomes
-    infinite). ``where`` names the column in messages.
+    Zero-copy for float32 values, as which datasets also writes bfloat16 tensors. float16 is converted
+    without loss, float64 is rounded (what float32 cannot hold becomes infinite). ``where`` names the column
+    in messages.
 
     Raises:
         LorascopeError: empty rows, matrices of different shapes, or values that are not floating-point.

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lorascope.adapters.names import MatrixInfo, check_layers, check_matrices, parse_matrix_name
-from lorascope.data.columns import as_float32, is_matrix_type
+from lorascope.data.columns import as_float32, is_matrix_type, may_be_bfloat16
 from lorascope.data.sources.base import BATCH_ROWS, Batch, Source
 from lorascope.errors import LorascopeError
 from lorascope.files import parquet_errors
@@ -192,11 +192,8 @@ def matrix_columns(schema: pa.Schema, where: str) -> list[str]:
             that is not known, or a known name that holds no 2-D values.
     """
     known = [name for name in schema.names if parse_matrix_name(name)]
-    flat = [name for name in known if not is_matrix_type(schema.field(name).type)]
-    if flat:
-        raise LorascopeError(
-            f"{where}: column '{flat[0]}' is {schema.field(flat[0]).type}, not a 2-D array of floats"
-        )
+    for name in known:
+        _refuse_other_than_floats(name, schema.field(name).type, where)
     strangers = [
         name for name in schema.names if name not in known and is_matrix_type(schema.field(name).type)
     ]
@@ -206,6 +203,16 @@ def matrix_columns(schema: pa.Schema, where: str) -> list[str]:
         )
     check_layers({name: parse_matrix_name(name)[0] for name in known}, where)
     return known
+
+
+def _refuse_other_than_floats(column: str, field_type: pa.DataType, where: str) -> None:
+    if may_be_bfloat16(field_type):
+        raise LorascopeError(
+            f"{where}: column '{column}' is {field_type}, 16-bit words that may be bfloat16, float16 or "
+            "whole numbers; store it as float32"
+        )
+    if not is_matrix_type(field_type):
+        raise LorascopeError(f"{where}: column '{column}' is {field_type}, not a 2-D array of floats")
 
 
 def _source(
