@@ -357,7 +357,7 @@ def _report(options: argparse.Namespace) -> None:
     from lorascope.report.page import write_report
     from lorascope.report.text import verdict
 
-    page = write_report(options.summary, options.out, options.picture)
+    page = write_report(options.summary, options.out, options.picture, processes=options.threads)
     print(verdict(options.summary, page))
 
 

@@ -75,6 +75,7 @@ rule page:
         "logs/{dataset}/page.tsv"
     conda:
         "../../envs/lorascope.yaml"
+    threads: 2
     resources:
         mem_mb=2000,
         runtime=30,

@@ -39,6 +39,12 @@ def file_digest(name: str) -> str:
     return hashlib.sha256((_ROOT / name).read_bytes()).hexdigest()
 
 
+def folder_digest(name: str) -> str:
+    """Return a digest of all data files in a folder of this package."""
+    files = sorted(path.relative_to(_ROOT).as_posix() for path in (_ROOT / name).iterdir() if path.is_file())
+    return key_of([(file, file_digest(file)) for file in files])
+
+
 def _closure(modules: tuple[str, ...]) -> set[str]:
     found, queue = set(), list(modules)
     while queue:

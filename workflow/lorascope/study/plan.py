@@ -10,10 +10,11 @@ from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted, parts
 from lorascope.probes.registry import SEEDLESS
 from lorascope.study import steps
-from lorascope.study.keys import code_digest, file_digest, key_of
+from lorascope.study.keys import code_digest, file_digest, folder_digest, key_of
 from lorascope.zoo.recipe import Recipe
 
 SHIPPED_BASE = "zoo/base.safetensors"
+PAGE_TEMPLATES = "report/templates"
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,7 @@ class Plan:
     def study_key(self, dataset: str) -> str:
         """Return the key of the final tables and the page: everything that they are made from."""
         cells = [(cell.folder, [block.name for block in cell.blocks]) for cell in self.cells(dataset)]
-        code = code_digest(*steps.RESULTS)
+        code = [code_digest(*steps.RESULTS), folder_digest(PAGE_TEMPLATES)]
         return key_of("study", cells, self.label_key(dataset), self.picture(dataset), code)
 
     def key(self) -> str:
