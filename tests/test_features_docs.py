@@ -6,6 +6,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
 from lorascope.features.batch import MatrixBatch
 
@@ -32,3 +33,9 @@ def test_example_computes_what_it_says(sparsity):
 
 def test_example_keeps_its_word_on_zero_matrices(sparsity):
     assert np.array_equal(sparsity.compute(MatrixBatch(np.zeros((2, 1, 7), np.float32)))[:, 1], [0, 0])
+
+
+def test_example_runs_through_torch(sparsity):
+    values = np.random.default_rng(0).standard_normal((5, 4, 60), dtype=np.float32)
+    found = sparsity.compute(MatrixBatch(torch.from_numpy(values)))
+    np.testing.assert_allclose(found.numpy(), sparsity.compute(MatrixBatch(values)), rtol=1e-5)
