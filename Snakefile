@@ -20,6 +20,8 @@ rule report:
     input:
         results_with("report/index.html"),
     localrule: True
+    message:
+        "Target {rule} is complete"
 
 
 include: "workflow/rules/targets.smk"
@@ -28,12 +30,4 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/report.smk"
-
-
-onstart:
-    hold_folder()
-
-
-# A failed cell must not hide the others: the page is made of what there is, and names what is not.
-onerror:
-    shell("lorascope salvage --config {CONFIG_JSON:q} --key {STUDIES_KEY}")
+include: "workflow/rules/handlers.smk"

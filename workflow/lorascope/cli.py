@@ -335,6 +335,8 @@ def _add_results(commands) -> None:
     compare.add_argument("first", metavar="A", help="folder of a study, for example results/zoo")
     compare.add_argument("second", metavar="B", help="folder of another study or data set")
     compare.add_argument("--out", help="folder to write a page into (default: text only)")
+    verdict = _command(commands, "verdict", _verdict, "say in a few lines what a finished study found")
+    verdict.add_argument("--config", type=_json_map, required=True, help="the study's settings as JSON")
     salvage = _command(commands, "salvage", _salvage, "report on a study of which a part failed")
     salvage.add_argument("--config", type=_json_map, required=True, help="the study's settings as JSON")
     salvage.add_argument("--key", default="", help="key of the studies when they were planned")
@@ -368,6 +370,18 @@ def _compare(options: argparse.Namespace) -> None:
     print(comparison_text(comparison), end="")
     if options.out:
         print(f"Page: {write_comparison(comparison, options.out)}")
+
+
+def _verdict(options: argparse.Namespace) -> None:
+    from lorascope.report.text import verdict
+    from lorascope.study.config import load_config
+    from lorascope.study.plan import Plan
+
+    plan = Plan(load_config(options.config))
+    for dataset in plan.config["dataset"]:
+        page = Path(plan.folder(dataset, "report", "index.html"))
+        if page.exists() and Path(plan.stamp(dataset)).exists():
+            print(verdict(plan.folder(dataset, "summary"), page))
 
 
 def _salvage(options: argparse.Namespace) -> None:

@@ -51,7 +51,7 @@ rule aggregate:
 
 
 rule page:
-    """Write the page and the figures; say on screen what came out."""
+    """Write the page and the figures."""
     input:
         summary=f"{RESULTS}/{{dataset}}/summary/results.json",
         picture=picture,
@@ -91,4 +91,4 @@ rule page:
         "exec lorascope report {params.picture}"
         " --summary {params.summary}"
         " --threads {threads}"
-        " --out {params.folder} 2> {log}"
+        " --out {params.folder} > {log} 2>&1"

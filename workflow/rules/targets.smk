@@ -6,6 +6,8 @@ rule summary:
     input:
         results_with("summary/results.json"),
     localrule: True
+    message:
+        "Target {rule} is complete"
 
 
 rule features:
@@ -13,6 +15,8 @@ rule features:
     input:
         all_features,
     localrule: True
+    message:
+        "Target {rule} is complete"
 
 
 for name in REPRESENTATIONS + LAYER_REPRESENTATIONS:
@@ -24,6 +28,8 @@ for name in REPRESENTATIONS + LAYER_REPRESENTATIONS:
         input:
             results_of(name),
         localrule: True
+        message:
+            "Target {rule} is complete"
 
 
 for name in PLAN.config["datasets"]:
@@ -35,3 +41,5 @@ for name in PLAN.config["datasets"]:
         input:
             results_with("report/index.html", [name]),
         localrule: True
+        message:
+            "Target {rule} is complete"

@@ -1,0 +1,14 @@
+# What happens around a run: a lock before it, and after it what was found, also when a part failed.
+
+
+onstart:
+    hold_folder()
+
+
+onsuccess:
+    shell("lorascope verdict --config {CONFIG_JSON:q}")
+
+
+# A failed cell must not hide the others: the page is made of what there is, and names what is not.
+onerror:
+    shell("lorascope salvage --config {CONFIG_JSON:q} --key {STUDIES_KEY}")
