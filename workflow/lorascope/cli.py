@@ -292,11 +292,14 @@ def _add_train(commands) -> None:
     train.add_argument("--settings", type=_json_map, required=True, help="the probe's settings as JSON")
     train.add_argument("--first-seed", type=int, required=True, help="seed of the block's first run")
     train.add_argument("--last-seed", type=int, required=True, help="seed of the block's last run")
-    train.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
+    train.add_argument(
+        "--device", default="cpu", choices=("cpu", "cuda", "auto"), help="what computes (default: cpu)"
+    )
     train.add_argument("--out", required=True, help="the cell's folder")
 
 
 def _train(options: argparse.Namespace) -> None:
+    from lorascope.devices import choose_device
     from lorascope.probes.train import load_cell, train_block
     from lorascope.study import steps
     from lorascope.study.config import load_section
@@ -310,7 +313,7 @@ def _train(options: argparse.Namespace) -> None:
         lambda: load_cell(names, options.features, options.adapters, options.layers),
         load_section(options.probe, options.settings),
         seeds,
-        options.device,
+        choose_device(options.device),
         options.threads,
         options.out,
         origin,

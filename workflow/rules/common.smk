@@ -108,6 +108,11 @@ def representation_of(wildcards):
     return wildcards.representation
 
 
+def device_of(wildcards, resources):
+    """A job that a profile gives a GPU uses it."""
+    return "auto" if resources.get("gpu") else "cpu"
+
+
 def cell_of(wildcards):
     return PLAN.cell(
         wildcards.dataset,

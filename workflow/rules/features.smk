@@ -53,10 +53,12 @@ rule extract:
         representation=representation_of,
         data=data_folder,
         fit=lambda wildcards, input: f"--fit {input.fit}" if input.fit else "",
+        device=device_of,
     message:
         "Extract {wildcards.representation} of {wildcards.dataset}, layer group {wildcards.group}"
     shell:
         "exec lorascope extract {params.fit}"
+        " --device {params.device}"
         " --data {params.data}"
         " --group {wildcards.group}"
         " --representation {params.representation}"

@@ -21,6 +21,7 @@ rule train:
     params:
         settings=probe_settings,
         layers=cell_layers,
+        device=device_of,
         folder=subpath(output.runs, parent=True),
     message:
         "Train {wildcards.probe} on {wildcards.dataset}, {wildcards.representation}, {wildcards.layer_set} layers, seeds {wildcards.first} to {wildcards.last}"
@@ -31,5 +32,5 @@ rule train:
         " --features {input.features} --adapters {input.adapters}"
         " --layers {params.layers:q} --settings {params.settings:q}"
         " --first-seed {wildcards.first} --last-seed {wildcards.last}"
-        " --key {wildcards.key} --threads {threads}"
+        " --key {wildcards.key} --device {params.device} --threads {threads}"
         " --out {params.folder} 2> {log}"
