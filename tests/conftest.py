@@ -22,6 +22,13 @@ def pytest_configure(config):
     os.environ.setdefault("MPLBACKEND", "Agg")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Fast ones first: a mistake should show in seconds. The browser also leaves an event loop behind that
+    snakemake cannot start beside, and its tests are slow ones."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
 @pytest.fixture
 def refused():
     """A context that expects a LorascopeError of one line in which the pattern is found."""

@@ -10,6 +10,9 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from workflow import ROOT
 
+# Snakemake itself leaves its log and a temp folder open when parsing or building the DAG fails.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 def planned(folder, *targets, **config) -> Counter:
     """Return how many jobs of each rule a dry run would do."""
@@ -97,8 +100,6 @@ def test_wrong_settings_are_refused_in_one_line(tmp_path, config, message):
     assert "\n" not in str(refusal.value).strip()
 
 
-# Snakemake itself leaves its log file open when building the DAG fails.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_path_of_other_settings_is_refused(tmp_path):
     stale = "results/sanity/features/stats/0123456789/attn1.parquet"
     with pytest.raises(WorkflowError, match="belongs to other settings"):
