@@ -10,9 +10,6 @@ from snakemake_interface_common.exceptions import WorkflowError
 
 from workflow import ROOT
 
-# Snakemake itself leaves its log and a temp folder open when parsing or building the DAG fails.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 def planned(folder, *targets, **config) -> Counter:
     """Return how many jobs of each rule a dry run would do."""
