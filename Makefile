@@ -47,8 +47,10 @@ format: setup-dev
 
 bench: bench-extract bench-train
 
+# Adapters of the published shape, made on the fly: `make bench-extract N=50000` needs 20 GB of disk.
+N ?= 1000 10000
 bench-extract: setup-dev
-	$(BIN)/python benchmarks/extract.py $(ARGS)
+	$(BIN)/python benchmarks/extract.py --adapters $(N) $(ARGS)
 
 bench-train: setup-dev
 	$(BIN)/python benchmarks/train.py $(ARGS)
