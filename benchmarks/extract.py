@@ -147,7 +147,7 @@ def measure_here(call: str) -> None:
 
 
 def _peak_megabytes() -> float:
-    """Return the largest resident set of this process; ru_maxrss would count what the parent had at the fork."""
+    """Return the largest resident set of this process; ru_maxrss would count the parent at the fork."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
