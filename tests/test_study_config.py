@@ -64,7 +64,7 @@ def test_the_defaults_are_those_of_the_code():
     filled = load_config(config())
     assert filled["mlp"] == {**vars(MLPSettings()), "hidden": list(MLPSettings().hidden)}
     assert filled["split"] == vars(SplitSettings())
-    assert filled["representations"] == list(REPRESENTATIONS)
+    assert filled["representations"] == [*REPRESENTATIONS, "delta_spectrum", "delta_kernel", "delta_gram"]
 
 
 def test_the_protocol():

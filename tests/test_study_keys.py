@@ -17,6 +17,7 @@ from lorascope.study.config import load_config
 from lorascope.study.plan import Plan
 
 COMPUTED = REPRESENTATIONS[:-1]
+BY_DEFAULT = (*REPRESENTATIONS, "delta_spectrum", "delta_kernel", "delta_gram")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -135,8 +136,8 @@ def test_an_edit_changes_all_that_comes_after(package, file, first):
 @pytest.mark.parametrize(
     ("file", "changed"),
     [
-        ("data/labels.py", {"labels", "study"} | cells_of(*REPRESENTATIONS)),
-        ("probes/mlp.py", {"study"} | cells_of(*REPRESENTATIONS)),
+        ("data/labels.py", {"labels", "study"} | cells_of(*BY_DEFAULT)),
+        ("probes/mlp.py", {"study"} | cells_of(*BY_DEFAULT)),
         ("stats/aggregate.py", {"study"}),
         ("report/page.py", {"study"}),
         ("zoo/unet.py", set()),

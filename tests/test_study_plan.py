@@ -95,7 +95,7 @@ def test_a_pattern_that_selects_the_same_layers_is_the_same_cell(study):
     patterns["visual"] = "*.attn1.to_q"
     one, other = keys(study())["cells"], keys(study(layer_patterns=patterns))["cells"]
     assert {cell for cell in one if one[cell] != other[cell]} == {
-        (name, "visual") for name in REPRESENTATIONS
+        (name, "visual") for name in study().config["representations"]
     }
 
 
