@@ -1,6 +1,5 @@
 """One matrix of many adapters, with the intermediates that representations share."""
 
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -10,8 +9,6 @@ from lorascope.features.singular_values import singular_values
 
 # All that any representation uses, so that one pass over the order statistics serves them all.
 PERCENTS = (1, 5, 10, 25, 50, 75, 90, 95, 99)
-# Entries worked on in float64 at a time: a few arrays of that size fit into a core's own cache.
-STRIP_ENTRIES = 1 << 15
 
 
 class MatrixBatch:
@@ -62,56 +59,29 @@ class MatrixBatch:
         """Largest absolute entry, float32 [n]; not finite exactly where an entry is not."""
         return self.xp.maximum(self.maximum, -self.minimum)
 
-    def by_strips(self, formula: Callable[..., tuple[Array, ...]], *arguments: Array) -> tuple[Array, ...]:
-        """Apply a formula to the entries in float64, some adapters at a time; join each of its results.
-
-        Args:
-            formula: from float64 [k, size], and ``arguments`` of the same k adapters, to arrays [k, …].
-            arguments: arrays [n, …].
-        """
-        n, xp = len(self.entries), self.xp
-        # A device with many cores is busy only with all of them.
-        step = max(STRIP_ENTRIES // self.size, 1) if xp is np else n
-        strips = [slice(start, start + step) for start in range(0, n, step)]
-        results = [
-            formula(xp.asarray(self.entries[rows], dtype=xp.float64), *(array[rows] for array in arguments))
-            for rows in strips
-        ]
-        return tuple(map(xp.concatenate, zip(*results, strict=True)))
+    @cached_property
+    def double(self) -> Array:
+        """Entries, float64 [n, size]."""
+        return self.xp.asarray(self.entries, dtype=self.xp.float64)
 
     @cached_property
-    def _moments(self) -> tuple[Array, Array, Array, Array, Array]:
-        """Return the mean, and the means of d², d³, d⁴ and |d| of deviations d from it, float64 [n] each."""
-
-        def sums(entries: Array) -> tuple[Array, ...]:
-            mean = row_sums(entries) / self.size
-            entries -= mean[:, None]
-            squares = entries * entries
-            return (
-                mean,
-                row_sums(squares) / self.size,
-                dot(squares, entries) / self.size,
-                dot(squares, squares) / self.size,
-                row_sums(abs(entries)) / self.size,
-            )
-
-        dot = self.xp.linalg.vecdot
-        return self.by_strips(sums)
-
-    @property
     def mean(self) -> Array:
         """Mean, float64 [n]."""
-        return self._moments[0]
+        return row_sums(self.double) / self.size
 
-    @property
+    @cached_property
+    def deviations(self) -> Array:
+        """Entries minus their mean, float64 [n, size]."""
+        return self.double - self.mean[:, None]
+
+    @cached_property
+    def _squared_deviations(self) -> Array:
+        return self.deviations * self.deviations
+
+    @cached_property
     def variance(self) -> Array:
         """Mean squared deviation (divisor size), float64 [n]."""
-        return self._moments[1]
-
-    @property
-    def mean_absolute_deviation(self) -> Array:
-        """Mean absolute deviation from the mean, float64 [n]."""
-        return self._moments[4]
+        return self.xp.linalg.vecdot(self.deviations, self.deviations) / self.size
 
     @cached_property
     def std(self) -> Array:
@@ -121,18 +91,19 @@ class MatrixBatch:
     @cached_property
     def skewness(self) -> Array:
         """Third standardised moment, float64 [n]; 0 where all entries are equal."""
-        return ratio(self._moments[2], self.variance * self.xp.sqrt(self.variance))
+        third = self.xp.linalg.vecdot(self._squared_deviations, self.deviations) / self.size
+        return ratio(third, self.variance * self.xp.sqrt(self.variance))
 
     @cached_property
     def kurtosis(self) -> Array:
         """Fourth standardised moment (3 for a normal law), float64 [n]; 0 where all entries are equal."""
-        return ratio(self._moments[3], self.variance**2)
+        fourth = self.xp.linalg.vecdot(self._squared_deviations, self._squared_deviations) / self.size
+        return ratio(fourth, self.variance**2)
 
     @cached_property
     def frobenius(self) -> Array:
         """Frobenius norm, float64 [n]."""
-        (squares,) = self.by_strips(lambda entries: (self.xp.linalg.vecdot(entries, entries),))
-        return self.xp.sqrt(squares)
+        return self.xp.sqrt(self.xp.linalg.vecdot(self.double, self.double))
 
     @cached_property
     def percentiles(self) -> Array:

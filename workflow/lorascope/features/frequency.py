@@ -31,7 +31,7 @@ def compute(batch: MatrixBatch) -> Array:
         float32 [n_adapters, 14].
     """
     scale = _scale_to_safe_range(batch.peak)
-    magnitudes = _half_spectrum(batch, scale)
+    magnitudes = _half_spectrum(_long_rows(batch), scale)
     cols = max(batch.values.shape[1:])
     top = _top(magnitudes, cols)
     mean, std = _mean_and_std(magnitudes, cols)
@@ -49,41 +49,27 @@ def _scale_to_safe_range(peak: Array) -> Array:
     return xp.where(ordinary, 1.0, power_of_two(-exponent))
 
 
-def _half_spectrum(batch: MatrixBatch, scale: Array) -> Array:
-    """Return scale · |DFT| at half of the frequencies along the longer side; the others mirror them.
-
-    Returns:
-        float32 [n, short, long // 2 + 1].
-    """
-    shape = batch.values.shape[1:]
-    ordinary = bool((scale == 1).all())
-
-    def magnitudes(entries: Array, scale: Array) -> tuple[Array]:
-        xp = batch.xp
-        # Of all this the transform alone is as fast in float64, so float32 starts after it.
-        spectrum = xp.fft.rfft(_long_rows(entries.reshape(-1, *shape)))
-        if not ordinary:
-            spectrum *= scale[:, None, None]
-        return (xp.abs(_transformed_columns(xp.asarray(spectrum, dtype=xp.complex64))),)
-
-    return batch.by_strips(magnitudes, scale)[0]
+def _long_rows(batch: MatrixBatch) -> Array:
+    """Return the matrices with the longer side last, float64 [n, short, long]."""
+    _, rows, cols = batch.values.shape
+    values = batch.double.reshape(batch.values.shape)
+    return contiguous(values if rows <= cols else values.swapaxes(1, 2))
 
 
-def _long_rows(matrices: Array) -> Array:
-    """Return the matrices with the longer side last, contiguous [n, short, long]."""
-    _, rows, cols = matrices.shape
-    return contiguous(matrices if rows <= cols else matrices.swapaxes(1, 2))
-
-
-def _transformed_columns(spectrum: Array) -> Array:
-    """Return the DFT along axis 1, complex64 [n, rows, cols]."""
-    xp, rows = namespace_of(spectrum), spectrum.shape[1]
-    if rows == 1:
-        return spectrum
-    if rows > _DFT_MATRIX_LIMIT:
-        return xp.fft.fft(spectrum, None, 1)
-    dft = np.fft.fft(np.eye(rows)).astype(np.complex64)
-    return xp.asarray(dft, device=spectrum.device) @ spectrum
+def _half_spectrum(values: Array, scale: Array) -> Array:
+    """Return scale · |DFT| at columns 0 … cols // 2, float32 [n, rows, cols // 2 + 1]; others mirror them."""
+    xp, rows = namespace_of(values), values.shape[1]
+    # Of all this the transform alone is as fast in float64, so float32 starts after it.
+    spectrum = xp.fft.rfft(values)
+    if (scale != 1).any():
+        spectrum *= scale[:, None, None]
+    spectrum = xp.asarray(spectrum, dtype=xp.complex64)
+    if 1 < rows <= _DFT_MATRIX_LIMIT:
+        dft = np.fft.fft(np.eye(rows)).astype(np.complex64)
+        spectrum = xp.asarray(dft, device=values.device) @ spectrum
+    elif rows > 1:
+        spectrum = xp.fft.fft(spectrum, None, 1)
+    return xp.abs(spectrum)
 
 
 def _mirrored_columns(cols: int) -> slice:

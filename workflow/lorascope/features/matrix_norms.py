@@ -1,8 +1,10 @@
 """Matrix norms and two ratios between them."""
 
+import numpy as np
+
 from lorascope.features.batch import MatrixBatch, ratio, row_sums
 from lorascope.features.columns import as_columns
-from lorascope.features.namespace import Array, namespace_of
+from lorascope.features.namespace import Array
 
 NAMES = (
     "frobenius_norm",
@@ -39,14 +41,12 @@ def compute(batch: MatrixBatch) -> Array:
 def _largest_absolute_sums(batch: MatrixBatch) -> tuple[Array, Array]:
     """Return the largest absolute column sum and row sum of each matrix, [n] and [n]."""
     _, rows, cols = batch.values.shape
-    if min(rows, cols) > 1:
-        return batch.by_strips(lambda entries: _largest_sums(abs(entries).reshape(-1, rows, cols)))
-    (sums,) = batch.by_strips(lambda entries: (row_sums(abs(entries)),))
-    return (batch.peak, sums) if rows == 1 else (sums, batch.peak)
-
-
-def _largest_sums(matrices: Array) -> tuple[Array, Array]:
-    """Return the largest column sum and row sum of each matrix, [n] and [n]."""
-    xp, (_, rows, cols) = namespace_of(matrices), matrices.shape
-    ones = xp.ones(max(rows, cols), dtype=xp.float64, device=matrices.device)
-    return xp.amax(ones[:rows] @ matrices, -1), xp.amax(matrices @ ones[:cols], -1)
+    absolute = batch.xp.abs(batch.double)
+    if rows == 1:
+        return batch.peak, row_sums(absolute)
+    if cols == 1:
+        return row_sums(absolute), batch.peak
+    absolute = absolute.reshape(batch.values.shape)
+    sums_of_columns = batch.on_device(np.ones(rows)) @ absolute
+    sums_of_rows = absolute @ batch.on_device(np.ones(cols))
+    return batch.xp.amax(sums_of_columns, -1), batch.xp.amax(sums_of_rows, -1)
