@@ -10,7 +10,7 @@ from lorascope.files import read_table
 from published import NARROW, SD15, make_dataset, make_weights
 from workflow import jobs, run, write_config
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SMALL = {"dataset": "mine", "representations": ["stats"], "seeds": 1, "mlp": {"epochs": 1, "hidden": [4]}}
 FEATURES_OF_ALL = (640, 1408, 896, 4096, 896, 1536, 1792, 256, 8576)

@@ -9,7 +9,8 @@ import pytest
 
 from workflow import TINY_ZOO, jobs, metric_bytes, run, run_and_kill, write_config
 
-pytestmark = pytest.mark.slow
+# Whole workflows, killed and run again: on a busy machine that takes its time.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 KILLS = 10
 FOLDERS = 2
