@@ -3,7 +3,7 @@ import json
 import pytest
 
 from lorascope.report.chart_data import CURVES, DROPS, MEASURES, chart_data
-from lorascope.report.charts import charts, library
+from lorascope.report.charts import charts, scripts
 from lorascope.report.figures import drawings
 from lorascope.report.summary import load_summary
 from lorascope.stats.aggregate import aggregate
@@ -86,6 +86,6 @@ def test_charts_name_no_address_but_their_schema(summary):
 
 
 def test_the_library_can_stand_in_a_page():
-    assert "</script" not in library().lower()
-    assert "vegaEmbed" in library()
-    assert len(library()) < 2_000_000
+    assert "</script" not in scripts().lower()
+    assert "vegaEmbed" in scripts()
+    assert len(scripts()) < 2_000_000

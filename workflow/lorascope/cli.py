@@ -127,7 +127,6 @@ def _zoo_base(options: argparse.Namespace) -> None:
     from lorascope.zoo.steps import train_base_file
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-
     train_base_file(options.settings, options.out)
 
 

@@ -1,28 +1,25 @@
 """From the weights of a layer group to feature files: one pass over the weights for any number of files."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 from lorascope.errors import LorascopeError
 from lorascope.features.batch import MatrixBatch
+from lorascope.features.feature_file import feature_writer
 from lorascope.features.namespace import as_numpy
 from lorascope.features.registry import load
-from lorascope.files import atomic_path, with_metadata
 
 # Adapters per row group. More rows spread parquet's cost per column over more values (11,520 columns for all
 # representations of 128 matrices); fewer need less memory (4 bytes · rows · columns).
 ROW_CHUNK = 8192
 # Entries worked on at a time: enough that calls cost little, few enough that intermediates stay in cache.
 BLOCK_ENTRIES = 1 << 18
-_WRITE_BUFFER = 1 << 20
 _LARGEST_TEMPORARY = 24 << 20
 
 
@@ -113,8 +110,8 @@ def extract(
         for start in range(0, weights.n_adapters, row_chunk):
             stop = min(start + row_chunk, weights.n_adapters)
             tables = _features_of_rows(blocks, weights, modules, start, stop)
-            for writer, table in zip(writers, tables, strict=True):
-                writer.write_batch(_record_batch(table, writer.schema))
+            for write, table in zip(writers, tables, strict=True):
+                write(table)
 
 
 def _keep_freed_memory() -> None:
@@ -137,14 +134,8 @@ def _computing_module(representation: str):
 
 def _open_writer(stack: ExitStack, file: FeatureFile, weights: Weights, names: Sequence[str]):
     columns = [f"{matrix.name}/{name}" for matrix in weights.matrices for name in names]
-    # Not nullable: a feature always exists, and parquet then stores no validity levels.
-    schema = pa.schema([pa.field(column, pa.float32(), nullable=False) for column in columns])
-    schema = with_metadata(schema, {**file.metadata, "representation": file.representation})
-    temp = stack.enter_context(atomic_path(file.path))
-    # Buffered: parquet writes each of thousands of columns in two small pieces.
-    sink = stack.enter_context(pa.output_stream(temp, buffer_size=_WRITE_BUFFER))
-    writer = pq.ParquetWriter(sink, schema, compression="lz4", use_dictionary=False, write_statistics=False)
-    return stack.enter_context(closing(writer))
+    metadata = {**file.metadata, "representation": file.representation}
+    return stack.enter_context(feature_writer(file.path, columns, metadata))
 
 
 def _features_of_rows(
@@ -167,12 +158,3 @@ def _refuse_non_finite(batch: MatrixBatch, matrix: str, first_row: int) -> None:
         raise LorascopeError(
             f"matrix '{matrix}': adapter row {row} has NaN or infinite weights; repair or remove the adapter"
         )
-
-
-def _record_batch(table: np.ndarray, schema: pa.Schema) -> pa.RecordBatch:
-    rows = table.shape[1]
-    # One Arrow array over the whole table and slices of it cost less than an array per column; and built
-    # from its buffer, because pa.array would import pandas.
-    values = pa.Array.from_buffers(pa.float32(), table.size, [None, pa.py_buffer(table)])
-    columns = [values.slice(position, rows) for position in range(0, table.size, rows)]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)

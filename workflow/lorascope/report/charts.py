@@ -39,7 +39,7 @@ def charts(summary: Summary) -> dict[str, dict]:
 
 
 @cache
-def library() -> str:
+def scripts() -> str:
     """The JavaScript of Vega, Vega-Lite and Vega-Embed as one text that needs nothing else."""
     version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     return vl_convert.javascript_bundle(vl_version=version)

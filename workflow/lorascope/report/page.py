@@ -94,7 +94,7 @@ def render(template: str, specifications: dict[str, dict], tables: dict[str, dic
         .render(
             specifications=specifications,
             chart_data=tables,
-            library=charts.library() if specifications else "",
+            library=charts.scripts() if specifications else "",
             **words,
         )
     )
