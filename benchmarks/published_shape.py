@@ -1,41 +1,20 @@
 """Random weights in the shape of the published data sets (Stable Diffusion 1.5, rank 1, 128 matrices)."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from lorascope.adapters.names import DOWN, UP, MatrixInfo
+from lorascope.adapters.architectures import published_matrices
+from lorascope.adapters.names import MatrixInfo, attention_of
 from lorascope.data.weights import GroupWeights
 
-# Block, its transformer blocks, its channels.
-BLOCKS = (
-    ("down_blocks.0", 2, 320),
-    ("down_blocks.1", 2, 640),
-    ("down_blocks.2", 2, 1280),
-    ("mid_block", 1, 1280),
-    ("up_blocks.1", 3, 1280),
-    ("up_blocks.2", 3, 640),
-    ("up_blocks.3", 3, 320),
-)
-TEXT_CHANNELS = 768
 GROUPS = ("attn1", "attn2")
 _ROWS_AT_ONCE = 4096
 
 
 def matrices(group: str) -> list[MatrixInfo]:
     """Return the 64 matrices of one layer group."""
-    return list(_matrices(group))
-
-
-def _matrices(group: str) -> Iterator[MatrixInfo]:
-    for block, count, channels in BLOCKS:
-        for index in range(count):
-            for projection in ("to_q", "to_v"):
-                layer = f"{block}.attentions.{index}.transformer_blocks.0.{group}.{projection}"
-                inputs = TEXT_CHANNELS if (group, projection) == ("attn2", "to_v") else channels
-                yield MatrixInfo(f"{layer}.lora.down.weight", layer, DOWN, 1, inputs)
-                yield MatrixInfo(f"{layer}.lora.up.weight", layer, UP, channels, 1)
+    return [matrix for matrix in published_matrices() if attention_of(matrix.layer) == group]
 
 
 def write(folder: str | Path, n_adapters: int) -> None:

@@ -1,5 +1,6 @@
 """Layers of known base models, for data sets whose columns cannot be looked at while a workflow is parsed."""
 
+from lorascope.adapters.names import DOWN, UP, MatrixInfo
 from lorascope.errors import LorascopeError
 
 # (UNet block, number of attentions): SD 1.5 has no attention in down_blocks.3 and up_blocks.0.
@@ -29,6 +30,18 @@ def sd15_shapes(projections: tuple[str, ...] = ("to_q", "to_v")) -> dict[str, tu
                     layer = f"{block}.attentions.{index}.transformer_blocks.0.{attention}.{projection}"
                     shapes[layer] = (channels, SD15_TEXT_WIDTH if reads_text else channels)
     return shapes
+
+
+def published_matrices() -> list[MatrixInfo]:
+    """Return the 128 matrices of the published data sets: rank 1, ``to_q`` and ``to_v``."""
+    return [
+        matrix
+        for layer, (d_out, d_in) in sd15_shapes().items()
+        for matrix in (
+            MatrixInfo(f"{layer}.lora.down.weight", layer, DOWN, 1, d_in),
+            MatrixInfo(f"{layer}.lora.up.weight", layer, UP, d_out, 1),
+        )
+    ]
 
 
 def known_layers(architecture: str) -> list[str]:

@@ -7,8 +7,6 @@ from lorascope.adapters.names import attention_of, block_of
 from lorascope.errors import LorascopeError
 
 GROUPINGS = ("attention", "block", "layer")
-# Known before any column is looked at: every layer that passes `check_matrices` is in one of the two.
-ATTENTION_GROUPS = ("attn1", "attn2")
 
 
 def group_of(layer: str, grouping: str) -> str:

@@ -1,7 +1,7 @@
 """The files of a study: which step writes what, under which key. Pure: looks at the data, writes nothing."""
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import PurePosixPath
 
 from lorascope.adapters.layer_sets import groups_of, select_layers
@@ -76,9 +76,11 @@ class Plan:
     def __init__(self, config: dict):
         self.config = config
         self.results = PurePosixPath(config["results"])
-        # Keys read the data's fingerprint: once a data set, not once a job.
+        # Each job of the DAG asks again: the data's fingerprint, a recipe, a cell are worked out once.
         self.data_key = cache(self._data_key)
-        self.layers = cache(lambda dataset: tuple(source_layers(self.settings(dataset))))
+        self.layers = cache(self._layers)
+        self.recipe = cache(self._recipe)
+        self.cell = cache(self._cell)
 
     def check(self) -> None:
         """Look at the data sets of the study, so that what is wrong with them is said before anything runs.
@@ -109,17 +111,11 @@ class Plan:
 
     # zoo
 
-    @cached_property
-    def _recipes(self) -> dict[str, Recipe]:
-        return {}
-
-    def recipe(self, dataset: str) -> Recipe:
+    def _recipe(self, dataset: str) -> Recipe:
         """Return the recipe of a zoo data set."""
-        if dataset not in self._recipes:
-            if self.settings(dataset)["source"] != "zoo":
-                raise LorascopeError(f"config: datasets.{dataset}: not a zoo")
-            self._recipes[dataset] = Recipe.from_settings(zoo_knobs(self.settings(dataset)))
-        return self._recipes[dataset]
+        if self.settings(dataset)["source"] != "zoo":
+            raise LorascopeError(f"config: datasets.{dataset}: not a zoo")
+        return Recipe.from_settings(zoo_knobs(self.settings(dataset)))
 
     def zoo_key(self, dataset: str) -> str:
         """Return the key of a zoo's adapters."""
@@ -137,11 +133,9 @@ class Plan:
 
     def base(self, dataset: str) -> list[str]:
         """Return the trained base's file; nothing where the shipped base serves."""
-        return (
-            []
-            if self.recipe(dataset).base == "shipped"
-            else [self.folder(dataset, "base", self.base_key(dataset), "base.safetensors")]
-        )
+        if self.recipe(dataset).base == "shipped":
+            return []
+        return [self.folder(dataset, "base", self.base_key(dataset), "base.safetensors")]
 
     def shards(self, dataset: str) -> list[str]:
         """Return the shards of a zoo; nothing for other sources."""
@@ -165,6 +159,10 @@ class Plan:
         if settings["source"] == "disk":
             place.pop("path")  # the fingerprint says what is there; where it lies does not matter
         return key_of("prepare", upstream, place, self.config["grouping"], code_digest(*steps.PREPARE))
+
+    def _layers(self, dataset: str) -> tuple[str, ...]:
+        """Return the layers of a data set."""
+        return tuple(source_layers(self.settings(dataset)))
 
     def data_folder(self, dataset: str) -> str:
         """Return the folder of the laid-out weights."""
@@ -225,7 +223,7 @@ class Plan:
         patterns = self.config["layer_patterns"][layer_set]
         return select_layers(list(self.layers(dataset)), patterns, f"{dataset}: layer set '{layer_set}'")
 
-    def cell(self, dataset: str, layer_set: str, representation: str, probe: str) -> Cell:
+    def _cell(self, dataset: str, layer_set: str, representation: str, probe: str) -> Cell:
         """Return one cell of the study."""
         layers = self.layer_set(dataset, layer_set)
         groups = groups_of(layers, self.config["grouping"])
@@ -294,7 +292,7 @@ class Plan:
 
     def aggregation(self, dataset: str) -> dict:
         """Return what `aggregate` needs to know, as plain JSON."""
-        labels = self.label_folder(dataset)
+        labels, cells = self.label_folder(dataset), self.cells(dataset)
         return {
             "dataset": dataset,
             "cells": [
@@ -306,7 +304,7 @@ class Plan:
                     "details": cell.details,
                     "logs": [cell.log(block) for block in cell.blocks],
                 }
-                for cell in self.cells(dataset)
+                for cell in cells
             ],
             "adapters": f"{labels}/adapters.parquet",
             "manifest": f"{labels}/manifest.json",
@@ -315,9 +313,6 @@ class Plan:
                 "study": self.study_key(dataset),
                 "data": self.data_key(dataset),
                 "labels": self.label_key(dataset),
-                "cells": {
-                    f"{cell.representation}/{cell.layer_set}/{cell.probe}": cell.key
-                    for cell in self.cells(dataset)
-                },
+                "cells": {f"{cell.representation}/{cell.layer_set}/{cell.probe}": cell.key for cell in cells},
             },
         }

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from lorascope.adapters.architectures import sd15_shapes
-from lorascope.adapters.names import DOWN, UP, MatrixInfo
+from lorascope.adapters.architectures import published_matrices, sd15_shapes
 from lorascope.data.sources.base import Batch, Source
 
 LABELS = ("cat", "dog", "ship", "cat", "dog")
@@ -20,12 +19,7 @@ def sanity_layers() -> list[str]:
 
 def load_sanity(seed: int = 0) -> Source:
     """Make 5 rank-1 adapters of 3 classes: random numbers in true shapes, so no score means anything."""
-    shapes = sd15_shapes()
-    matrices = []
-    for layer in sanity_layers():
-        d_out, d_in = shapes[layer]
-        matrices.append(MatrixInfo(f"{layer}.lora.down.weight", layer, DOWN, 1, d_in))
-        matrices.append(MatrixInfo(f"{layer}.lora.up.weight", layer, UP, d_out, 1))
+    matrices = published_matrices()[: 2 * N_LAYERS]
 
     def batches() -> Iterator[Batch]:
         rng = np.random.default_rng(seed)
