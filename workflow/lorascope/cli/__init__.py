@@ -1,0 +1,54 @@
+"""The command ``lorascope``: one sub-command a step. Heavy imports wait until the step is known."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from lorascope import __version__
+from lorascope.cli import data, features, progress, results, train, zoo
+from lorascope.errors import LorascopeError
+
+EXIT_BAD_INPUT = 2
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+SUBJECTS = (progress, zoo, data, features, train, results)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, or 2 with one line on stderr for bad input."""
+    options = _parser().parse_args(arguments)
+    if getattr(options, "threads", None):
+        _limit_threads(options.threads)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except LorascopeError as error:
+        print(f"lorascope {options.command}: error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except BrokenPipeError:
+        # The reader (head, less) has what it wanted; Python must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _limit_threads(threads: int) -> None:
+    """Libraries read these once, when they are loaded."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(threads)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong argument with one line instead of the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="lorascope", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"lorascope {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for subject in SUBJECTS:
+        subject.add(commands)
+    return parser

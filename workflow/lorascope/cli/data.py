@@ -1,0 +1,52 @@
+"""Sub-commands that lay a data set out and label it."""
+
+import argparse
+
+from lorascope.cli.options import json_map, log, origin_of, step
+from lorascope.errors import LorascopeError
+
+
+def add(commands) -> None:
+    """Add the sub-commands to ``lorascope``."""
+    prepare = step(commands, "prepare", _prepare, "lay a data set out for extraction")
+    prepare.add_argument("--dataset", required=True, help="name of the data set")
+    prepare.add_argument("--settings", type=json_map, required=True, help="its entry in the config, as JSON")
+    prepare.add_argument("--shards", nargs="*", default=[], help="the zoo's .safetensors files")
+    prepare.add_argument("--grouping", default="attention", help="attention, block or layer")
+    prepare.add_argument("--out", required=True, help="folder to write into")
+    label = step(commands, "label", _label, "write the label and split table")
+    label.add_argument("--data", required=True, help="folder that `prepare` wrote")
+    label.add_argument("--settings", type=json_map, required=True, help="label, group and split, as JSON")
+    label.add_argument("--out", required=True, help="folder to write into")
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    from lorascope.data.prepare import prepare
+    from lorascope.data.sources import open_source
+    from lorascope.study import steps
+    from lorascope.study.config import load_dataset
+
+    settings = load_dataset(options.settings, options.dataset)
+    source = open_source(settings, options.shards)
+    origin = origin_of(options, settings, *steps.PREPARE)
+    written = prepare(source, options.dataset, options.grouping, options.out, origin)
+    counts = ", ".join(f"{written[name]} {name}" for name in ("adapters", "matrices", "parameters"))
+    log(f"{options.dataset}: {counts}")
+
+
+def _label(options: argparse.Namespace) -> None:
+    from lorascope.data.labels import label_adapters
+    from lorascope.data.split import SplitSettings
+    from lorascope.study import steps
+    from lorascope.study.config import load_section
+
+    origin = {"labels": origin_of(options, options.settings, *steps.LABEL)}
+    try:
+        label, group, split = (options.settings[name] for name in ("label", "group", "split"))
+    except KeyError as missing:
+        raise LorascopeError(f"--settings: no {missing}; give label, group and split") from None
+    split = SplitSettings(**load_section("split", split or {}))
+    manifest = label_adapters(options.data, label, group, split, options.out, origin)
+    log(f"{len(manifest['classes'])} classes, split {manifest['split']}")
+    if manifest["duplicates"]:
+        log(f"{len(manifest['duplicates'])} set(s) of equal adapters, each kept in one part")

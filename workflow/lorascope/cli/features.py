@@ -1,0 +1,75 @@
+"""Sub-commands that fit and compute representations."""
+
+import argparse
+
+from lorascope.cli.options import origin_of, step
+from lorascope.errors import LorascopeError
+
+
+def add(commands) -> None:
+    """Add the sub-commands to ``lorascope``."""
+    fit = step(commands, "fit", _fit, "fit a representation to the training part of one layer group")
+    extract = step(commands, "extract", _extract, "compute one representation of one layer group")
+    for each in (fit, extract):
+        each.add_argument("--data", required=True, help="folder that `prepare` wrote")
+        each.add_argument("--group", required=True, help="layer group")
+        each.add_argument("--representation", required=True, help="name of the representation")
+        each.add_argument("--out", required=True, help="file to write")
+    fit.add_argument("--adapters", required=True, help="label and split table")
+    extract.add_argument("--fit", help="what `fit` wrote, for representations that are fitted")
+    extract.add_argument(
+        "--device", default="cpu", choices=("cpu", "cuda", "auto"), help="what computes (default: cpu)"
+    )
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from lorascope.data.labels import training_rows
+    from lorascope.data.weights import GroupWeights
+    from lorascope.features.fit import fit
+    from lorascope.study import steps
+
+    weights = GroupWeights.open(options.data, options.group)
+    settings = {"representation": options.representation, "group": options.group}
+    origin = origin_of(options, settings, *steps.fit(options.representation))
+    fit(weights, options.representation, training_rows(options.adapters), options.out, origin)
+
+
+def _extract(options: argparse.Namespace) -> None:
+    from lorascope.data.weights import GroupWeights
+    from lorascope.features.extract import FeatureFile, extract
+    from lorascope.features.layers import extract_layers
+    from lorascope.features.registry import is_layered
+    from lorascope.study import steps
+
+    weights = GroupWeights.open(options.data, options.group)
+    settings = {"representation": options.representation, "group": options.group}
+    origin = origin_of(options, settings, *steps.extract(options.representation))
+    origin["device"] = device = _extraction_device(options)
+    if is_layered(options.representation):
+        extract_layers(weights, options.representation, options.out, options.fit, origin)
+    else:
+        file = FeatureFile(options.representation, options.out, origin)
+        extract(weights, [file], blocks=_blocks_on(device))
+
+
+def _extraction_device(options: argparse.Namespace) -> str:
+    from lorascope.devices import choose_device
+    from lorascope.features.registry import is_layered
+
+    if not is_layered(options.representation):
+        return choose_device(options.device)
+    if options.device == "cuda":
+        raise LorascopeError(
+            f"--device cuda: '{options.representation}' is computed on the CPU; use --device cpu or auto"
+        )
+    return "cpu"
+
+
+def _blocks_on(device: str):
+    if device == "cpu":
+        from lorascope.features.extract import host_blocks
+
+        return host_blocks
+    from lorascope.features.device_blocks import DeviceBlocks
+
+    return DeviceBlocks(device)

@@ -1,0 +1,27 @@
+"""The sub-command that shows what is done."""
+
+import argparse
+import json
+
+from lorascope.cli.options import command
+
+
+def add(commands) -> None:
+    """Add the sub-commands to ``lorascope``."""
+    progress = command(commands, "progress", _progress, "show what is done and what is left")
+    progress.add_argument("--configfile", nargs="*", default=[], help="settings on top of the default study")
+    progress.add_argument("--config", nargs="*", default=[], metavar="KEY=VALUE", help="single settings")
+    progress.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _progress(options: argparse.Namespace) -> None:
+    from lorascope.study.config import load_config, read_config
+    from lorascope.study.plan import Plan
+    from lorascope.study.progress import cell_states, print_grid
+
+    plan = Plan(load_config(read_config(options.configfile, options.config)))
+    states = cell_states(plan)
+    if options.json:
+        print(json.dumps(states, indent=2))
+    else:
+        print_grid(states)

@@ -1,0 +1,82 @@
+"""Sub-commands that turn results into tables and pages."""
+
+import argparse
+from pathlib import Path
+
+from lorascope.cli.options import command, json_map, step
+from lorascope.errors import LorascopeError
+
+
+def add(commands) -> None:
+    """Add the sub-commands to ``lorascope``."""
+    aggregate = step(commands, "aggregate", _aggregate, "gather all cells into the summary tables")
+    aggregate.add_argument("--config", type=json_map, required=True, help="the study's settings as JSON")
+    aggregate.add_argument("--dataset", required=True, help="name of the data set")
+    aggregate.add_argument("--out", required=True, help="folder to write into")
+    report = step(commands, "report", _report, "write the page and the figures")
+    report.add_argument("--summary", required=True, help="folder that `aggregate` wrote")
+    report.add_argument("--picture", help="picture of the zoo's samples")
+    report.add_argument("--out", required=True, help="folder to write into")
+    compare = command(commands, "compare", _compare, "put two studies side by side: settings and results")
+    compare.add_argument("first", metavar="A", help="folder of a study, for example results/zoo")
+    compare.add_argument("second", metavar="B", help="folder of another study or data set")
+    compare.add_argument("--out", help="folder to write a page into (default: text only)")
+    verdict = command(commands, "verdict", _verdict, "say in a few lines what a finished study found")
+    verdict.add_argument("--config", type=json_map, required=True, help="the study's settings as JSON")
+    salvage = command(commands, "salvage", _salvage, "report on a study of which a part failed")
+    salvage.add_argument("--config", type=json_map, required=True, help="the study's settings as JSON")
+    salvage.add_argument("--key", default="", help="key of the studies when they were planned")
+
+
+def _aggregate(options: argparse.Namespace) -> None:
+    from lorascope.stats.aggregate import aggregate
+    from lorascope.study.config import load_config
+    from lorascope.study.plan import Plan
+
+    plan = Plan(load_config(options.config))
+    if options.key and options.key != plan.study_key(options.dataset):
+        raise LorascopeError(
+            f"{options.dataset}: data or code changed while the study ran; run snakemake again to finish it"
+        )
+    aggregate(plan.aggregation(options.dataset), options.out)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from lorascope.report.page import write_report
+    from lorascope.report.text import verdict
+
+    page = write_report(options.summary, options.out, options.picture, processes=options.threads)
+    print(verdict(options.summary, page))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from lorascope.report.compare import compare, comparison_text, write_comparison
+
+    comparison = compare(options.first, options.second)
+    print(comparison_text(comparison), end="")
+    if options.out:
+        print(f"Page: {write_comparison(comparison, options.out)}")
+
+
+def _verdict(options: argparse.Namespace) -> None:
+    from lorascope.report.text import verdict
+    from lorascope.study.config import load_config
+    from lorascope.study.plan import Plan
+
+    plan = Plan(load_config(options.config))
+    for dataset in plan.config["dataset"]:
+        page = Path(plan.folder(dataset, "report", "index.html"))
+        if page.exists() and Path(plan.stamp(dataset)).exists():
+            print(verdict(plan.folder(dataset, "summary"), page))
+
+
+def _salvage(options: argparse.Namespace) -> None:
+    from lorascope.study.config import load_config
+    from lorascope.study.plan import Plan
+    from lorascope.study.salvage import salvage
+
+    plan = Plan(load_config(options.config))
+    if options.key and options.key != plan.key():
+        raise LorascopeError("data or code changed while the study ran; run snakemake again to finish it")
+    for verdict in salvage(plan):
+        print(verdict)

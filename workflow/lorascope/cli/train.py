@@ -1,0 +1,47 @@
+"""The sub-command that trains one cell."""
+
+import argparse
+
+from lorascope.cli.options import json_list, json_map, log, origin_of, step
+from lorascope.errors import LorascopeError
+
+
+def add(commands) -> None:
+    """Add the sub-commands to ``lorascope``."""
+    train = step(commands, "train", _train, "train one cell: all seeds of a block")
+    for name in ("dataset", "layer-set", "representation", "probe"):
+        train.add_argument(f"--{name}", required=True, help="part of the cell's name")
+    train.add_argument("--features", nargs="+", required=True, help="feature files")
+    train.add_argument("--adapters", required=True, help="label and split table")
+    train.add_argument("--layers", type=json_list, required=True, help="layers that the probe sees, as JSON")
+    train.add_argument("--settings", type=json_map, required=True, help="the probe's settings as JSON")
+    train.add_argument("--first-seed", type=int, required=True, help="seed of the block's first run")
+    train.add_argument("--last-seed", type=int, required=True, help="seed of the block's last run")
+    train.add_argument(
+        "--device", default="cpu", choices=("cpu", "cuda", "auto"), help="what computes (default: cpu)"
+    )
+    train.add_argument("--out", required=True, help="the cell's folder")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from lorascope.devices import choose_device
+    from lorascope.probes.train import load_cell, train_block
+    from lorascope.study import steps
+    from lorascope.study.config import load_section
+
+    names = {name: getattr(options, name) for name in ("dataset", "layer_set", "representation", "probe")}
+    seeds = range(options.first_seed, options.last_seed + 1)
+    if not seeds:
+        raise LorascopeError(f"--last-seed {options.last_seed} is before --first-seed {options.first_seed}")
+    origin = origin_of(options, options.settings, *steps.train(options.probe))
+    lines = train_block(
+        lambda: load_cell(names, options.features, options.adapters, options.layers),
+        load_section(options.probe, options.settings),
+        seeds,
+        choose_device(options.device),
+        options.threads,
+        options.out,
+        origin,
+    )
+    for line in lines:
+        log(line)
