@@ -56,8 +56,13 @@ def parse_matrix_name(column: str) -> tuple[str, str] | None:
     if match is None:
         return None
     side = _SIDES[match["diffusers"] or match["peft"] or match["processor"]]
-    layer = _PREFIX.sub("", column[: match.start()]).replace(".processor.", ".")
-    return layer.removesuffix(".to_out") + ".to_out.0" if layer.endswith(".to_out") else layer, side
+    return canonical_path(column[: match.start()]), side
+
+
+def canonical_path(stem: str) -> str:
+    """Return the layer path for a module as diffusers (old, new) or PEFT spells it."""
+    layer = _PREFIX.sub("", stem).replace(".processor.", ".")
+    return layer.removesuffix(".to_out") + ".to_out.0" if layer.endswith(".to_out") else layer
 
 
 def attention_of(layer: str) -> str | None:

@@ -1,0 +1,179 @@
+"""One adapter file or PEFT folder, read lazily: canonical layers with their factors, the scale folded in."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from lorascope.adapters.formats.algebra import factors_of
+from lorascope.adapters.formats.base_model import guess_base_model
+from lorascope.adapters.formats.header import PICKLE_SUFFIXES, Header, read_header
+from lorascope.adapters.formats.modules import Module, group_parts, module_of, notes_on
+from lorascope.adapters.formats.scale import CONFIG_NAME, PeftConfig, header_configs, read_config
+from lorascope.errors import LorascopeError
+
+__all__ = ["AdapterFile", "Factors", "find_adapter_files", "read_adapter", "read_header"]
+
+PEFT_WEIGHTS = "adapter_model"
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Factors:
+    """One layer's ΔW = up · down.
+
+    Attributes:
+        down: A, float32 [rank, d_in]; a convolution's kernel is flattened into d_in.
+        up: B, float32 [d_out, rank], with the scale folded in.
+        rank: rank of the factor form; for LoHa and LoKr more than the network dimension.
+        alpha: as the file's family has it; equal to the network dimension where there is none.
+        alpha_source: ``tensor``, ``adapter_config.json``, ``header`` or ``default: rank``.
+    """
+
+    down: np.ndarray
+    up: np.ndarray
+    rank: int
+    alpha: float
+    alpha_source: str
+
+
+class Layers(Mapping[str, Factors]):
+    """Layer → factors, read from the file whenever a layer is asked for and not kept."""
+
+    def __init__(self, header: Header, modules: Mapping[str, Module]) -> None:
+        self._header, self._modules = header, modules
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __getitem__(self, layer: str) -> Factors:
+        module = self._modules[layer]
+        shapes = {role: self._header.tensors[key].shape for role, key in module.keys.items()}
+
+        # Overflow to infinity is a property of the file: it shows in the values, not as a warning.
+        with np.errstate(all="ignore"):
+            down, up = factors_of(
+                module.family, lambda role: self._header.read(module.keys[role]).astype(np.float32), shapes
+            )
+            up = up if module.scale == 1 else up * np.float32(module.scale)
+        return Factors(down, up, len(down), module.alpha, module.alpha_source)
+
+
+@dataclass(frozen=True)
+class AdapterFile:
+    """What is known of an adapter file; weights are read when ``layers[name]`` is asked for.
+
+    Attributes:
+        path: file or PEFT folder as given.
+        family: ``diffusers``, ``diffusers (old)``, ``PEFT``, ``kohya-ss``, ``LoHa``, ``LoKr``; joined by
+            " + " where a file mixes them.
+        base_model: guess from the layers' names and shapes, else what the file says; None if unknown.
+        metadata: free text entries of the file's header.
+        layers: canonical layer path → :class:`Factors`, in the file's order.
+        modules: canonical layer path → :class:`Module`: shapes and scales without reading weights.
+        header: names, shapes and types of the file's tensors.
+        notes: what a reader should know, one line each.
+    """
+
+    path: Path
+    family: str
+    base_model: str | None
+    metadata: dict[str, str] = field(repr=False)
+    layers: Mapping[str, Factors] = field(repr=False)
+    modules: Mapping[str, Module] = field(repr=False)
+    header: Header = field(repr=False)
+    config: PeftConfig | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int, int]]:
+        """Layer → (d_out, d_in, rank of the factor form), from the header alone."""
+        sizes = {layer: module.sizes for layer, module in self.modules.items()}
+        return {layer: (size.d_out, size.d_in, size.rank) for layer, size in sizes.items()}
+
+
+def read_adapter(path: str | os.PathLike) -> AdapterFile:
+    """Read the header of an adapter file or PEFT folder; weights are read layer by layer, on demand.
+
+    Raises:
+        LorascopeError: not a whole safetensors file, a pickle, a family that is not supported (named),
+            or parts that do not make up whole layers.
+    """
+    path = Path(path)
+    weights, config_path = _weights_and_config(path)
+    header = read_header(weights)
+    grouped, families = group_parts(header)
+    config = read_config(config_path) if config_path else None
+    configs = header_configs(header.metadata, str(weights))
+    modules: dict[str, Module] = {}
+    for stem, keys in grouped.items():
+        module = module_of(header, stem, families[stem], keys, config, configs)
+        if module.layer in modules:
+            raise LorascopeError(f"{weights}: layer {module.layer} is there twice, once as {stem}")
+        modules[module.layer] = module
+    all_configs = [*([config] if config else []), *configs.values()]
+    return AdapterFile(
+        path=path,
+        family=" + ".join(dict.fromkeys(families.values())),
+        base_model=guess_base_model(modules, header.metadata, all_configs),
+        metadata=dict(header.metadata),
+        layers=Layers(header, modules),
+        modules=modules,
+        header=header,
+        config=config,
+        notes=notes_on(modules, header.metadata, all_configs),
+    )
+
+
+def _weights_and_config(path: Path) -> tuple[Path, Path | None]:
+    """Return the file with the weights and PEFT's configuration, if it lies beside them."""
+    if path.is_dir():
+        weights = path / (PEFT_WEIGHTS + SUFFIX)
+        if not (path / CONFIG_NAME).is_file():
+            raise LorascopeError(f"{path}: a folder without {CONFIG_NAME}; name a file, or a PEFT folder")
+        if not weights.exists():
+            pickles = [path / (PEFT_WEIGHTS + suffix) for suffix in PICKLE_SUFFIXES]
+            weights = next((pickle for pickle in pickles if pickle.exists()), weights)
+        return weights, path / CONFIG_NAME
+    config = path.parent / CONFIG_NAME
+    return path, config if path.stem == PEFT_WEIGHTS and config.is_file() else None
+
+
+def find_adapter_files(folder: str | os.PathLike) -> list[Path]:
+    """Return the adapter files and PEFT folders below ``folder``, sorted; pickles too, to be refused by name.
+
+    Folders that are symbolic links are not entered, and links to files outside ``folder`` are left out:
+    :func:`escaping_links` lists them.
+
+    Raises:
+        LorascopeError: no such folder.
+    """
+    return sorted(path for path, inside in _candidates(folder) if inside)
+
+
+def escaping_links(folder: str | os.PathLike) -> list[Path]:
+    """Return the links below ``folder`` that look like adapter files but lead out of it, sorted."""
+    return sorted(path for path, inside in _candidates(folder) if not inside)
+
+
+def _candidates(folder: str | os.PathLike) -> Iterator[tuple[Path, bool]]:
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise LorascopeError(f"{folder}: no such folder")
+    root = folder.resolve()
+    for parent, _, names in os.walk(folder):
+        config_inside = Path(parent, CONFIG_NAME).resolve().is_relative_to(root)
+        for name in names:
+            path = Path(parent, name)
+            if path.suffix.lower() not in (SUFFIX, *PICKLE_SUFFIXES):
+                continue
+            inside = path.resolve().is_relative_to(root)
+            if CONFIG_NAME in names and path.stem == PEFT_WEIGHTS:
+                inside = inside and config_inside
+                path = path.parent if inside else path
+            yield path, inside

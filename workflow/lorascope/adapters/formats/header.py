@@ -1,0 +1,150 @@
+"""The header of a safetensors file, and single tensors read on demand, without torch."""
+
+import json
+import os
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from lorascope.errors import LorascopeError
+
+PICKLE_SUFFIXES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
+MAX_HEADER_BYTES = 16 << 20
+"""Real headers take some hundred kilobytes, with the longest training metadata a few megabytes."""
+MAX_TENSORS = 50_000
+MAX_NAME = 300
+
+_LENGTH_BYTES = 8
+_NUMPY = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U8": "u1",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where a tensor lies: number type as safetensors spells it, shape, first byte in the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a safetensors file says about itself before any weight is read.
+
+    Attributes:
+        path: the file.
+        tensors: name → type, shape and place.
+        metadata: the free text entries, e.g. kohya's ``ss_*``.
+        size: bytes of the file.
+    """
+
+    path: Path
+    tensors: Mapping[str, TensorInfo] = field(repr=False)
+    metadata: Mapping[str, str] = field(repr=False)
+    size: int
+
+    def read(self, name: str) -> np.ndarray:
+        """Read one tensor; bfloat16 comes as float32, other types as they are.
+
+        Raises:
+            LorascopeError: a number type that no adapter is trained in, or the file has shrunk.
+        """
+        info = self.tensors[name]
+        dtype = "<u2" if info.dtype == "BF16" else _NUMPY.get(info.dtype)
+        if dtype is None:
+            raise LorascopeError(
+                f"{self.path}: {name}: number type {info.dtype} is not supported; save as F16"
+            )
+        # Not memory-mapped: a file that another program cuts meanwhile would kill the process.
+        try:
+            values = np.fromfile(self.path, dtype, count=prod(info.shape), offset=info.start)
+        except OSError as error:
+            raise LorascopeError(f"{self.path}: cannot be read ({error.strerror or error})") from None
+        if values.size != prod(info.shape):
+            raise LorascopeError(f"{self.path}: {name}: the file ends early; it was changed while being read")
+        if info.dtype == "BF16":
+            # bfloat16 is the upper half of a float32.
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return values.reshape(info.shape)
+
+
+def read_header(path: str | os.PathLike) -> Header:
+    """Read names, types, shapes and metadata of a safetensors file; the weights stay on disk.
+
+    Raises:
+        LorascopeError: no such file, a pickle (never opened), or not a whole, well-formed safetensors file.
+    """
+    path = Path(path)
+    size = _check_file(path)
+    text = _header_text(path, size)
+    # The library judges the structure first: what passes is a flat table of tensors that tile the file.
+    try:
+        with safe_open(path, framework="np"):
+            pass
+        entries = json.loads(text)
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise _malformed(path, _one_line(error)) from None
+    metadata = entries.pop("__metadata__", None) or {}
+    _check_names(path, entries)
+    data_start = _LENGTH_BYTES + len(text)
+    tensors = {
+        name: TensorInfo(entry["dtype"], tuple(entry["shape"]), data_start + entry["data_offsets"][0])
+        for name, entry in entries.items()
+    }
+    return Header(path, tensors, metadata, size)
+
+
+def _header_text(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            if not 2 <= length <= size - _LENGTH_BYTES:
+                raise _malformed(path, "its header does not fit into the file")
+            if length > MAX_HEADER_BYTES:
+                raise _malformed(path, f"a header of {length} bytes; at most {MAX_HEADER_BYTES} are read")
+            text = file.read(length)
+    except OSError as error:
+        raise LorascopeError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if text.count(b'"data_offsets"') > MAX_TENSORS:
+        raise _malformed(path, f"more than {MAX_TENSORS} tensors")
+    return text
+
+
+def _check_names(path: Path, names: Iterable[str]) -> None:
+    """Layer names become names of files and lines on a terminal: none may leave a folder or move a cursor."""
+    for name in names:
+        if not name.isprintable() or len(name) > MAX_NAME or "/" in name or "\\" in name or ".." in name:
+            raise LorascopeError(f"{path}: {name[:60]!a} is no name of a tensor in an adapter")
+
+
+def _check_file(path: Path) -> int:
+    """Return the size of a regular file with a fitting name."""
+    if path.suffix.lower() in PICKLE_SUFFIXES:
+        raise LorascopeError(
+            f"{path}: a pickle, which can run any program when opened; convert it to .safetensors elsewhere"
+        )
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = "no such file" if missing else f"cannot be opened ({_one_line(error)})"
+        raise LorascopeError(f"{path}: {reason}") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise LorascopeError(f"{path}: not a file; expected .safetensors")
+    return status.st_size
+
+
+def _malformed(path: Path, reason: str) -> LorascopeError:
+    return LorascopeError(f"{path}: not a whole safetensors file ({reason}); fetch it again")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,163 @@
+"""Where a family keeps alpha, and by which factor ΔW = scale · up · down is scaled."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lorascope.errors import LorascopeError
+
+TENSOR, CONFIG, HEADER, DEFAULT = "tensor", "adapter_config.json", "header", "default: rank"
+"""Sources of alpha; the last one means that the file has none and alpha is taken to be the rank."""
+
+CONFIG_NAME = "adapter_config.json"
+HEADER_ENTRY = "lora_adapter_metadata"
+MAX_CONFIG_BYTES = 4 << 20
+
+_COMPONENTS = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
+_PEFT_TYPES = ("LORA", "LOHA", "LOKR")
+_NOT_BASE_DELTA = ("pissa", "olora", "corda", "eva", "loftq", "lora_ga")
+# A pattern may be a regular expression from a stranger; these forms can take for ever on a short name.
+_REPEATS = re.compile(r"(?<!\\)[*+{]")
+_REPEATED_GROUP = re.compile(r"\)[*+{?]|\\[1-9]|\(\?")
+
+
+@dataclass(frozen=True)
+class PeftConfig:
+    """The entries of PEFT's configuration that ΔW depends on.
+
+    Attributes:
+        r, alpha: of modules that no pattern names.
+        rank_pattern, alpha_pattern: module name or regular expression → value.
+        rslora: the scale is alpha / √r.
+        base_model: the base model's name or path, if given.
+        notes: what a reader of ΔW should know.
+    """
+
+    r: int
+    alpha: float
+    rank_pattern: Mapping[str, int] = field(default_factory=dict)
+    alpha_pattern: Mapping[str, float] = field(default_factory=dict)
+    rslora: bool = False
+    base_model: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def rank_of(self, module: str) -> int:
+        """Return the rank that the configuration gives a module."""
+        return self.rank_pattern.get(_matching(self.rank_pattern, module), self.r)
+
+    def alpha_of(self, module: str) -> float:
+        """Return the alpha that the configuration gives a module."""
+        return self.alpha_pattern.get(_matching(self.alpha_pattern, module), self.alpha)
+
+    def scale(self, alpha: float, rank: int) -> float:
+        """Return the factor of ΔW."""
+        return alpha / math.sqrt(rank) if self.rslora else alpha / rank
+
+
+def _matching(patterns: Mapping[str, object], module: str) -> str | None:
+    """Return the first pattern that names the module or its end, as PEFT does."""
+    for pattern in patterns:
+        if re.match(rf"(.*\.)?({pattern})$", module):
+            return pattern
+    return None
+
+
+def read_config(path: Path) -> PeftConfig:
+    """Read ``adapter_config.json``.
+
+    Raises:
+        LorascopeError: not JSON, an entry of the wrong kind, or a family whose ΔW is no B·A.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_CONFIG_BYTES + 1)
+        if len(text) > MAX_CONFIG_BYTES:
+            raise LorascopeError(
+                f"{path}: more than {MAX_CONFIG_BYTES} bytes; not an adapter's configuration"
+            )
+        entries = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise LorascopeError(f"{path}: not a readable JSON file ({' '.join(str(error).split())})") from None
+    return peft_config(entries, str(path))
+
+
+def header_configs(metadata: Mapping[str, str], where: str) -> dict[str, PeftConfig]:
+    """Return the configurations that diffusers stores in a file's header: model of the pipeline → config.
+
+    The key "" stands for a configuration without a prefix: it covers the whole file.
+    """
+    if HEADER_ENTRY not in metadata:
+        return {}
+    where = f"{where}: {HEADER_ENTRY}"
+    try:
+        entries = json.loads(metadata[HEADER_ENTRY])
+    except (ValueError, RecursionError) as error:
+        raise LorascopeError(f"{where}: not JSON ({' '.join(str(error).split())})") from None
+    if not isinstance(entries, dict):
+        raise LorascopeError(f"{where}: not a JSON object")
+    split: dict[str, dict] = {}
+    for name, value in entries.items():
+        component, dot, entry = name.partition(".")
+        known = dot and component in _COMPONENTS
+        split.setdefault(component if known else "", {})[entry if known else name] = value
+    return {component: peft_config(part, where) for component, part in split.items() if "r" in part}
+
+
+def peft_config(entries: object, where: str) -> PeftConfig:
+    """Check PEFT's entries and keep those that ΔW depends on.
+
+    Raises:
+        LorascopeError: an entry of the wrong kind, or a family whose ΔW is no B·A.
+    """
+    if not isinstance(entries, dict):
+        raise LorascopeError(f"{where}: not a JSON object")
+    kind = entries.get("peft_type", "LORA")
+    if kind not in _PEFT_TYPES:
+        raise LorascopeError(f"{where}: PEFT's {str(kind)[:40]} is not supported: its ΔW is no B·A")
+    if entries.get("use_dora"):
+        raise LorascopeError(f"{where}: DoRA is not supported: its ΔW depends on the base model's weights")
+    r = _number(entries.get("r", 8), "r", where, whole=True)
+    base_model = entries.get("base_model_name_or_path")
+    init = str(entries.get("init_lora_weights", True)).lower()
+    notes = (
+        (f"initialised by {init[:20]}: B·A is not the change to the original base",)
+        if init.startswith(_NOT_BASE_DELTA)
+        else ()
+    )
+    return PeftConfig(
+        r=r,
+        alpha=_number(entries.get("lora_alpha", entries.get("alpha", r)), "lora_alpha", where),
+        rank_pattern=_pattern(entries, "rank_pattern", where, whole=True),
+        alpha_pattern=_pattern(entries, "alpha_pattern", where),
+        rslora=bool(entries.get("use_rslora", False)),
+        base_model=base_model if isinstance(base_model, str) and base_model else None,
+        notes=notes,
+    )
+
+
+def _number(value: object, name: str, where: str, whole: bool = False):
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise LorascopeError(f"{where}: {name} is {str(value)[:40]!r}; expected a number")
+    if not abs(value) < 1e9 or (whole and value < 1):
+        raise LorascopeError(f"{where}: {name} is {str(value)[:40]}; expected a number within reason")
+    return value
+
+
+def _pattern(entries: dict, name: str, where: str, whole: bool = False) -> dict:
+    patterns = entries.get(name) or {}
+    if not isinstance(patterns, dict):
+        raise LorascopeError(f"{where}: {name} is not a JSON object")
+    for pattern, value in patterns.items():
+        _number(value, f"{name} of {pattern[:60]!r}", where, whole)
+        if len(pattern) > 300 or len(_REPEATS.findall(pattern)) > 2 or _REPEATED_GROUP.search(pattern):
+            raise LorascopeError(
+                f"{where}: {name}: the expression {pattern[:60]!r} is too complex to be trusted"
+            )
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise LorascopeError(f"{where}: {name}: {pattern[:60]!r} is no expression ({error})") from None
+    return patterns
