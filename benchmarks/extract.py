@@ -72,15 +72,13 @@ def measure_limit(folder: str, n_adapters: int) -> dict:
 
 def measure_extraction(folder: str, n_adapters: int, representations: list[str], groups: list[str]) -> dict:
     """Extract into parquet files; ``parquet`` is the share of the time that goes into writing them."""
-    from lorascope.features import extract as module
+    from lorascope.features.extract import FeatureFile, extract
 
-    writing = _time_the_writer(module)
+    writing = _time_the_writer()
     clock = Clock()
     for group in groups:
         weights = published_shape.open_group(folder, group, n_adapters)
-        module.extract(
-            weights, [module.FeatureFile(name, _features(folder, name, group)) for name in representations]
-        )
+        extract(weights, [FeatureFile(name, _features(folder, name, group)) for name in representations])
     times = clock.read()
     return {**times, "parquet": sum(writing) / times["cpu"]}
 
@@ -89,8 +87,10 @@ def _features(folder: str, representation: str, group: str) -> Path:
     return Path(folder, "features", representation, f"{group}.parquet")
 
 
-def _time_the_writer(module) -> list[float]:
-    """Make extraction collect the processor seconds that its parquet writers take."""
+def _time_the_writer() -> list[float]:
+    """Make the writers of parquet files collect the processor seconds that they take."""
+    from pyarrow.parquet import ParquetWriter
+
     seconds = []
 
     def timed(function: Callable) -> Callable:
@@ -104,7 +104,7 @@ def _time_the_writer(module) -> list[float]:
         return call
 
     for name in ("__init__", "write_batch", "close"):
-        setattr(module.pq.ParquetWriter, name, timed(getattr(module.pq.ParquetWriter, name)))
+        setattr(ParquetWriter, name, timed(getattr(ParquetWriter, name)))
     return seconds
 
 

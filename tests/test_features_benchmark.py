@@ -1,5 +1,7 @@
 """The benchmark compares like with like: same shape as the published sets, same features as the baseline."""
 
+import csv
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,3 +44,23 @@ def test_baseline_computes_the_same_features(name, shape):
     parts = [registry.load(part).compute(MatrixBatch(values)) for part in registry.parts(name)]
     # float32 throughout: an entry next to a bin's edge may fall to the other side of it.
     np.testing.assert_allclose(baseline, np.hstack(parts), rtol=2e-3, atol=2e-3)
+
+
+def test_the_benchmark_measures_every_line(tmp_path):
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "extract.py"),
+        "--out",
+        str(tmp_path),
+        "--scratch",
+        str(tmp_path),
+    ]
+    options = ["--adapters", "3", "--repeats", "1", "--sample", "1"]
+    subprocess.run([*command, *options], check=True, capture_output=True)
+    rows = list(csv.DictReader((tmp_path / "extract.csv").read_text().splitlines()))
+    assert [row["measurement"] for row in rows[1:9]] == [
+        name for name in registry.REPRESENTATIONS if registry.parts(name) == (name,)
+    ]
+    assert len(rows) == 14
+    assert all(float(row["cpu"]) > 0 for row in rows)
+    assert 0 < float(rows[9]["parquet"]) < 1

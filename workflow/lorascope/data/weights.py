@@ -27,11 +27,13 @@ class GroupWeights:
         self.matrices = list(matrices)
         self.n_adapters = n_adapters
         try:
-            self._values = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            mapped = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             raise LorascopeError(f"{path}: no such file") from None
         except (ValueError, OSError, EOFError) as error:
             raise LorascopeError(f"{path}: truncated or damaged ({error}); delete it and run again") from None
+        # Every view of a numpy.memmap is one too, and pays for it in each operation.
+        self._pages, self._values = mapped.base, mapped.view(np.ndarray)
         expected = n_adapters * sum(matrix.size for matrix in matrices)
         if self._values.shape != (expected,) or self._values.dtype != np.float32:
             raise LorascopeError(
@@ -53,7 +55,7 @@ class GroupWeights:
         Views stay valid, but only the latest is in memory for certain.
         """
         # Pages once read count as this process's memory until they are given back.
-        self._values.base.madvise(mmap.MADV_DONTNEED)
+        self._pages.madvise(mmap.MADV_DONTNEED)
         info, origin = self.matrices[matrix], self._starts[matrix]
         flat = self._values[origin + start * info.size : origin + stop * info.size]
         return flat.reshape(stop - start, info.rows, info.cols)

@@ -18,10 +18,11 @@ def as_columns(*parts: Array) -> Array:
     xp, n = namespace_of(parts[0]), len(parts[0])
     widths = [math.prod(part.shape[1:]) for part in parts]
     # Feature by feature in memory, as the file will have it: copies then run along whole columns.
-    table = xp.empty((sum(widths), n), dtype=xp.float64, device=parts[0].device)
+    table = xp.empty((sum(widths), n), dtype=xp.float32, device=parts[0].device)
     first = 0
-    for part, width in zip(parts, widths, strict=True):
-        table[first : first + width] = part.reshape(n, width).T
-        first += width
-    xp.clip(table, -_LARGEST, _LARGEST, out=table)
-    return xp.asarray(table, dtype=xp.float32).T
+    # What exceeds float32 becomes infinite, which the clip mends.
+    with np.errstate(over="ignore"):
+        for part, width in zip(parts, widths, strict=True):
+            table[first : first + width] = part.reshape(n, width).T
+            first += width
+    return xp.clip(table, -_LARGEST, _LARGEST, out=table).T
