@@ -9,6 +9,7 @@ from torch import nn
 
 from lorascope.errors import LorascopeError
 from lorascope.probes import mlp
+from lorascope.probes import network as networks
 from lorascope.probes.mlp import MLPSettings, train_mlp
 from lorascope.probes.runs import Part
 
@@ -25,7 +26,7 @@ def blobs(n_train=70, features=8, classes=3, spread=1.0, seed=0):
     return parts
 
 
-def reference_network(network: mlp._Network, dropout: float) -> nn.Sequential:
+def reference_network(network: networks.Network, dropout: float) -> nn.Sequential:
     """Return the same network as torch.nn modules with the weights of the first seed."""
     layers = []
     for weight, gain in zip(network.weights, network.gains, strict=False):
@@ -63,9 +64,35 @@ def test_training_equals_torch_modules_and_torch_adam():
     )
 
 
+def test_gradients_are_those_of_autograd():
+    generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
+    network = networks.Network([9, 16, 12, 4], generators, "cpu")
+    x = torch.randn(2, 10, 9)
+    classes = torch.randint(4, (2, 10))
+    masks = [
+        torch.stack([networks.draw_dropout_mask((10, width), 0.4, g) for g in generators])
+        for width in (16, 12)
+    ]
+    losses = network.training_step(x, classes, masks)
+    parameters = [parameter.clone().requires_grad_() for parameter in network.parameters()]
+    weights, gains, shifts, bias = parameters[:3], parameters[3:5], parameters[5:7], parameters[7]
+    for weight, gain, shift, mask in zip(weights, gains, shifts, masks, strict=False):
+        z = x @ weight
+        variance, mean = torch.var_mean(z, dim=1, keepdim=True, correction=0)
+        x = torch.relu((z - mean) / torch.sqrt(variance + 1e-5) * gain + shift) * mask
+    expected = nn.functional.cross_entropy(
+        (x @ weights[-1] + bias).transpose(1, 2), classes, reduction="none"
+    )
+    torch.testing.assert_close(losses, expected.detach())
+    for found, exact in zip(
+        network.gradients, torch.autograd.grad(expected.mean(dim=1).sum(), parameters), strict=True
+    ):
+        torch.testing.assert_close(found, exact, rtol=1e-3, atol=1e-6)
+
+
 def test_initial_weights_are_drawn_as_torch_linear_draws_them():
     generator = torch.Generator().manual_seed(0)
-    drawn = mlp._uniform((400, 300), 400, [generator], "cpu")[0]
+    drawn = networks.draw_uniform((400, 300), 400, [generator], "cpu")[0]
     reference = nn.Linear(400, 300).weight
     assert drawn.abs().max() <= 1 / 20
     assert drawn.std().item() == pytest.approx(reference.std().item(), rel=0.02)

@@ -9,17 +9,14 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lorascope.errors import LorascopeError
+from lorascope.probes.network import Network, draw_dropout_mask
 from lorascope.probes.runs import Part, Run
 
-BATCH_NORM_EPSILON = 1e-5
-BATCH_NORM_MOMENTUM = 0.1
 ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "maximize": False}
 EVALUATION_ROWS = 8192
 
@@ -78,62 +75,6 @@ def train_mlp(
         yield from pool.map(train, seeds)
 
 
-class _Network:
-    """Parameters with a leading seed dimension, and the two ways through them.
-
-    The linear layers before a batch norm have no bias: the norm would take it out again.
-    """
-
-    def __init__(self, widths: Sequence[int], generators: Sequence[torch.Generator], device: str):
-        n_seeds = len(generators)
-        self.weights = [_uniform((a, b), a, generators, device) for a, b in pairwise(widths)]
-        self.gains = [torch.ones(n_seeds, 1, width, device=device) for width in widths[1:-1]]
-        self.shifts = [torch.zeros(n_seeds, 1, width, device=device) for width in widths[1:-1]]
-        self.bias = _uniform((1, widths[-1]), widths[-2], generators, device)
-        self.means = [torch.zeros(n_seeds, 1, width, device=device) for width in widths[1:-1]]
-        self.variances = [torch.ones(n_seeds, 1, width, device=device) for width in widths[1:-1]]
-
-    def parameters(self) -> list[Tensor]:
-        """Return what the optimizer moves."""
-        return [*self.weights, *self.gains, *self.shifts, self.bias]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return all that a forward pass needs, by name."""
-        lists = {"weight": self.weights, "gain": self.gains, "shift": self.shifts}
-        lists |= {"mean": self.means, "variance": self.variances}
-        named = {f"{name}.{i}": tensor for name, tensors in lists.items() for i, tensor in enumerate(tensors)}
-        return {**named, "bias": self.bias}
-
-    def training_pass(self, x: Tensor, masks: Sequence[Tensor]) -> Tensor:
-        """Return logits [seeds, batch, classes] of x [seeds, batch, features]."""
-        rows = x.shape[1]
-        for i, mask in enumerate(masks):
-            z = torch.bmm(x, self.weights[i])
-            variance, mean = torch.var_mean(z, dim=1, keepdim=True, correction=0)
-            with torch.no_grad():
-                self.means[i].lerp_(mean, BATCH_NORM_MOMENTUM)
-                self.variances[i].lerp_(variance * (rows / (rows - 1)), BATCH_NORM_MOMENTUM)
-            scale = torch.rsqrt(variance + BATCH_NORM_EPSILON) * self.gains[i]
-            x = torch.relu((z - mean) * scale + self.shifts[i]) * mask
-        return torch.baddbmm(self.bias, x, self.weights[-1])
-
-    @torch.no_grad()
-    def inference_pass(self, x: Tensor) -> Tensor:
-        """Return logits [seeds, n, classes] of x [n, features]."""
-        x = x.expand(len(self.bias), *x.shape)
-        for i, gain in enumerate(self.gains):
-            scale = torch.rsqrt(self.variances[i] + BATCH_NORM_EPSILON) * gain
-            x = torch.relu(torch.baddbmm(self.shifts[i] - self.means[i] * scale, x, self.weights[i] * scale))
-        return torch.baddbmm(self.bias, x, self.weights[-1])
-
-
-def _uniform(shape: tuple[int, int], fan_in: int, generators, device: str) -> Tensor:
-    """Draw as ``torch.nn.Linear`` does (He et al. 2015 with a = √5): uniform within ±1/√fan_in."""
-    bound = 1 / math.sqrt(fan_in)
-    drawn = [torch.empty(shape, device=device).uniform_(-bound, bound, generator=g) for g in generators]
-    return torch.stack(drawn)
-
-
 class _Adam:
     """Adam (Kingma & Ba 2015) with L2, one learning rate a seed.
 
@@ -144,17 +85,16 @@ class _Adam:
         self.parameters, self.weight_decay = parameters, weight_decay
         self.first = [torch.zeros_like(p) for p in parameters]
         self.second = [torch.zeros_like(p) for p in parameters]
-        self.steps = [torch.zeros((), device=p.device) for p in parameters]
+        self.steps = torch.zeros((), device=parameters[0].device)
 
-    @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], learning_rates: Sequence[float]) -> None:
-        for count in self.steps:
-            count += 1
+        self.steps += 1
+        counts = [self.steps] * len(self.parameters)
         for seed, rate in enumerate(learning_rates):
             tensors = [
                 [t[seed] for t in group] for group in (self.parameters, gradients, self.first, self.second)
             ]
-            torch._fused_adam_(*tensors, [], self.steps, lr=rate, weight_decay=self.weight_decay, **ADAM)
+            torch._fused_adam_(*tensors, [], counts, lr=rate, weight_decay=self.weight_decay, **ADAM)
 
 
 class _Training:
@@ -164,12 +104,11 @@ class _Training:
         self.parts, self.settings, self.device = parts, settings, device
         self.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
         widths = [parts["train"][0].shape[1], *settings.hidden, n_classes]
-        self.network = _Network(widths, self.generators, device)
-        self.parameters = [p.requires_grad_() for p in self.network.parameters()]
-        self.adam = _Adam(self.parameters, settings.weight_decay)
+        self.network = Network(widths, self.generators, device)
+        self.adam = _Adam(self.network.parameters(), settings.weight_decay)
         self.runs = [Run(seed) for seed in seeds]
         self.learning_rates = [settings.learning_rate] * len(seeds)
-        self.best = {name: tensor.detach().clone() for name, tensor in self.network.tensors().items()}
+        self.best = {name: tensor.clone() for name, tensor in self.network.tensors().items()}
         self.stale = [0] * len(seeds)
         self.stale_rate = [0] * len(seeds)
 
@@ -180,7 +119,7 @@ class _Training:
             losses = self._train_epoch()
             self._judge_epoch(losses, time.perf_counter() - started)
         for name, tensor in self.network.tensors().items():
-            tensor.detach().copy_(self.best[name])
+            tensor.copy_(self.best[name])
         for name, (features, _) in self.parts.items():
             scores = self._log_probabilities(features).cpu().numpy()
             for run, own in zip(self.runs, scores, strict=True):
@@ -208,18 +147,16 @@ class _Training:
         return total / counted
 
     def _step(self, x: Tensor, classes: Tensor) -> Tensor:
-        logits = self.network.training_pass(x, self._dropout_masks(x.shape[1]))
-        losses = functional.cross_entropy(logits.transpose(1, 2), classes, reduction="none").mean(dim=1)
-        gradients = torch.autograd.grad(losses.sum(), self.parameters)
-        self.adam.step(gradients, self.learning_rates)
-        return losses.detach()
+        losses = self.network.training_step(x, classes, self._dropout_masks(x.shape[1]))
+        self.adam.step(self.network.gradients, self.learning_rates)
+        return losses.mean(dim=1)
 
     def _dropout_masks(self, rows: int) -> list[Tensor]:
-        keep, width = 1 - self.settings.dropout, sum(self.settings.hidden)
-        drawn = torch.stack(
-            [torch.rand(rows, width, generator=g, device=self.device) for g in self.generators]
-        )
-        return list(torch.split((drawn < keep) / keep, list(self.settings.hidden), dim=2))
+        dropout = self.settings.dropout
+        return [
+            torch.stack([draw_dropout_mask((rows, width), dropout, g) for g in self.generators])
+            for width in self.settings.hidden
+        ]
 
     def _judge_epoch(self, train_losses: Tensor, seconds: float) -> None:
         features, classes = self.parts["validation"]
@@ -245,7 +182,7 @@ class _Training:
             run.best_epoch = run.epochs
             self.stale[position] = self.stale_rate[position] = 0
             for name, tensor in self.network.tensors().items():
-                self.best[name][position].copy_(tensor.detach()[position])
+                self.best[name][position].copy_(tensor[position])
             return
         self.stale[position] += 1
         self.stale_rate[position] += 1

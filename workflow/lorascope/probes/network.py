@@ -1,0 +1,145 @@
+"""The network of the probe `mlp`, with a leading seed dimension and its gradient written out.
+
+Written out, because at the size of a probe autograd's bookkeeping and its many small results cost as much as
+half of the matrix products; and because a step of fixed buffers can be captured as a CUDA graph.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_MOMENTUM = 0.1
+
+
+class Network:
+    """[linear, batch norm, ReLU, dropout] per hidden width, then linear to the classes, for every seed.
+
+    The linear layers before a batch norm have no bias: the norm would take it out again.
+
+    Attributes:
+        weights: float32 [seeds, fan in, fan out] of each linear layer.
+        gains, shifts, means, variances: float32 [seeds, 1, width] of each batch norm.
+        bias: float32 [seeds, 1, classes], of the last layer.
+        gradients: of :meth:`parameters`, in their order; set by :meth:`training_step`.
+    """
+
+    def __init__(self, widths: Sequence[int], generators: Sequence[torch.Generator], device: str):
+        n_seeds = len(generators)
+        self.weights = [draw_uniform((a, b), a, generators, device) for a, b in pairwise(widths)]
+        self.gains = [torch.ones(n_seeds, 1, width, device=device) for width in widths[1:-1]]
+        self.shifts = [torch.zeros(n_seeds, 1, width, device=device) for width in widths[1:-1]]
+        self.bias = draw_uniform((1, widths[-1]), widths[-2], generators, device)
+        self.means = [torch.zeros(n_seeds, 1, width, device=device) for width in widths[1:-1]]
+        self.variances = [torch.ones(n_seeds, 1, width, device=device) for width in widths[1:-1]]
+        self.gradients = [torch.empty_like(parameter) for parameter in self.parameters()]
+
+    def parameters(self) -> list[Tensor]:
+        """Return what the optimizer moves."""
+        return [*self.weights, *self.gains, *self.shifts, self.bias]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that a forward pass needs, by name."""
+        lists = {"weight": self.weights, "gain": self.gains, "shift": self.shifts}
+        lists |= {"mean": self.means, "variance": self.variances}
+        named = {f"{name}.{i}": tensor for name, tensors in lists.items() for i, tensor in enumerate(tensors)}
+        return {**named, "bias": self.bias}
+
+    @torch.no_grad()
+    def training_step(self, x: Tensor, classes: Tensor, masks: Sequence[Tensor]) -> Tensor:
+        """Set :attr:`gradients` of each seed's mean cross-entropy and move the batch norms' averages.
+
+        Args:
+            x: float32 [seeds, batch, features].
+            classes: int64 [seeds, batch].
+            masks: dropout masks [seeds, batch, width] of each hidden layer.
+
+        Returns:
+            The loss of each sample, [seeds, batch].
+        """
+        inputs, normalised, scales = [x], [], []
+        for i, mask in enumerate(masks):
+            z = torch.bmm(inputs[i], self.weights[i])
+            scales.append(self._normalise(z, i))
+            normalised.append(z)
+            y = torch.addcmul(self.shifts[i], z, self.gains[i])
+            inputs.append(y.mul_(mask).relu_())
+        log_probabilities = torch.baddbmm(self.bias, inputs[-1], self.weights[-1]).log_softmax(dim=2)
+        chosen = classes[..., None]
+        losses = -log_probabilities.gather(2, chosen)[..., 0]
+        errors = log_probabilities.exp_()
+        errors.scatter_add_(2, chosen, errors.new_full((1, 1, 1), -1.0).expand_as(chosen))
+        self._backward(errors.div_(x.shape[1]), inputs, normalised, scales, masks)
+        return losses
+
+    def _normalise(self, z: Tensor, i: int) -> Tensor:
+        """Standardise z [seeds, batch, width] over the batch, in place; return 1 / standard deviation."""
+        rows = z.shape[1]
+        mean = z.sum(dim=1, keepdim=True).div_(rows)
+        z.sub_(mean)
+        variance = (z * z).sum(dim=1, keepdim=True).div_(rows)
+        self.means[i].lerp_(mean, BATCH_NORM_MOMENTUM)
+        self.variances[i].lerp_(variance * (rows / (rows - 1)), BATCH_NORM_MOMENTUM)
+        scale = torch.rsqrt(variance.add_(BATCH_NORM_EPSILON))
+        z.mul_(scale)
+        return scale
+
+    def _backward(
+        self,
+        errors: Tensor,
+        inputs: Sequence[Tensor],
+        normalised: Sequence[Tensor],
+        scales: Sequence[Tensor],
+        masks: Sequence[Tensor],
+    ) -> None:
+        """Set the gradients from the loss's derivative by the logits, [seeds, batch, classes]."""
+        depth, rows = len(masks), errors.shape[1]
+        of_weights, of_gains = self.gradients[: depth + 1], self.gradients[depth + 1 : 2 * depth + 1]
+        of_shifts, of_bias = self.gradients[2 * depth + 1 : -1], self.gradients[-1]
+        torch.sum(errors, dim=1, keepdim=True, out=of_bias)
+        torch.bmm(inputs[-1].mT, errors, out=of_weights[-1])
+        for i in reversed(range(depth)):
+            errors = torch.bmm(errors, self.weights[i + 1].mT).mul_(masks[i])
+            errors = torch.ops.aten.threshold_backward(errors, inputs[i + 1], 0)
+            torch.sum(errors, dim=1, keepdim=True, out=of_shifts[i])
+            torch.sum(errors * normalised[i], dim=1, keepdim=True, out=of_gains[i])
+            # Batch norm (Ioffe & Szegedy 2015): mean and variance depend on each sample of the batch.
+            errors.sub_(of_shifts[i] / rows).addcmul_(normalised[i], of_gains[i], value=-1 / rows)
+            errors.mul_(self.gains[i] * scales[i])
+            torch.bmm(inputs[i].mT, errors, out=of_weights[i])
+
+    @torch.no_grad()
+    def inference_pass(self, x: Tensor) -> Tensor:
+        """Return logits [seeds, n, classes] of x [n, features]."""
+        x = x.expand(len(self.bias), *x.shape)
+        for i, gain in enumerate(self.gains):
+            scale = torch.rsqrt(self.variances[i] + BATCH_NORM_EPSILON) * gain
+            x = torch.relu(torch.baddbmm(self.shifts[i] - self.means[i] * scale, x, self.weights[i] * scale))
+        return torch.baddbmm(self.bias, x, self.weights[-1])
+
+
+def draw_uniform(shape: tuple[int, int], fan_in: int, generators, device: str) -> Tensor:
+    """Draw as ``torch.nn.Linear`` does (He et al. 2015 with a = √5): uniform within ±1/√fan_in.
+
+    Returns:
+        float32 [generators, *shape].
+    """
+    bound = 1 / math.sqrt(fan_in)
+    drawn = [torch.empty(shape, device=device).uniform_(-bound, bound, generator=g) for g in generators]
+    return torch.stack(drawn)
+
+
+def draw_dropout_mask(shape: tuple[int, int], dropout: float, generator: torch.Generator) -> Tensor:
+    """Draw a mask of 0 and 1 / share kept, float32 ``shape``.
+
+    Four decisions come from one random number of 64 bits, so a share is kept to within 2⁻¹⁶ of 1 − dropout;
+    the entries that are kept make up for just the share that is.
+    """
+    size = math.prod(shape)
+    words = torch.empty(-(-size // 4), dtype=torch.int64, device=generator.device)
+    bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[:size].view(shape)
+    kept = max(round((1 - dropout) * 2**16), 1)
+    return (bits <= kept - 1 - 2**15).to(torch.float32).mul_(2**16 / kept)
