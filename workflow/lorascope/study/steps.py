@@ -1,6 +1,7 @@
 """Which modules each step runs: what its keys and its files' provenance digest."""
 
 from lorascope.features.registry import is_layered, source_of
+from lorascope.gates import registry as gates
 from lorascope.probes.registry import MODULES
 
 ZOO_BASE = ("lorascope.zoo.base",)
@@ -24,3 +25,8 @@ def extract(representation: str) -> tuple[str, ...]:
 def train(probe: str) -> tuple[str, ...]:
     """Return the modules that train one probe."""
     return ("lorascope.probes.train", MODULES[probe])
+
+
+def sparse_train(gate: str) -> tuple[str, ...]:
+    """Return the modules that train with one gate, written ``name`` or ``name@rate``."""
+    return ("lorascope.sparse.train", gates.source_of(gate))
