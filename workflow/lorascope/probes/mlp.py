@@ -19,6 +19,8 @@ from lorascope.probes.runs import Part, Run
 
 ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "maximize": False}
 EVALUATION_ROWS = 8192
+# What is left of the network once its batch norms are folded away, a tensor a layer.
+STATE = ("weight", "shift")
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,13 @@ class _Training:
             scores = self._log_probabilities(features).cpu().numpy()
             for run, own in zip(self.runs, scores, strict=True):
                 run.log_probabilities[name] = own
+        state = dict(zip(STATE, self.network.folded(), strict=True))
         for position, run in enumerate(self.runs):
-            run.state = {name: tensor[position].cpu().numpy() for name, tensor in self.best.items()}
+            run.state = {
+                f"{name}.{layer}": tensor[position].detach().cpu().numpy()
+                for name, tensors in state.items()
+                for layer, tensor in enumerate(tensors)
+            }
         return self.runs
 
     def _is_active(self, run: Run, stale: int) -> bool:

@@ -112,13 +112,22 @@ class Network:
             torch.bmm(inputs[i].mT, errors, out=of_weights[i])
 
     @torch.no_grad()
+    def folded(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Return weights and shifts of the same network, each norm folded into the layer before it."""
+        inverses = [torch.rsqrt(variance + BATCH_NORM_EPSILON) for variance in self.variances]
+        scales = [inverse * gain for inverse, gain in zip(inverses, self.gains, strict=True)]
+        weights = [weight * scale for weight, scale in zip(self.weights[:-1], scales, strict=True)]
+        shifts = [s - m * scale for s, m, scale in zip(self.shifts, self.means, scales, strict=True)]
+        return [*weights, self.weights[-1]], [*shifts, self.bias]
+
+    @torch.no_grad()
     def inference_pass(self, x: Tensor) -> Tensor:
         """Return logits [seeds, n, classes] of x [n, features]."""
         x = x.expand(len(self.bias), *x.shape)
-        for i, gain in enumerate(self.gains):
-            scale = torch.rsqrt(self.variances[i] + BATCH_NORM_EPSILON) * gain
-            x = torch.relu(torch.baddbmm(self.shifts[i] - self.means[i] * scale, x, self.weights[i] * scale))
-        return torch.baddbmm(self.bias, x, self.weights[-1])
+        weights, shifts = self.folded()
+        for weight, shift in zip(weights[:-1], shifts[:-1], strict=True):
+            x = torch.relu(torch.baddbmm(shift, x, weight))
+        return torch.baddbmm(shifts[-1], x, weights[-1])
 
 
 def draw_uniform(shape: tuple[int, int], fan_in: int, generators, device: str) -> Tensor:

@@ -8,20 +8,20 @@ import numpy as np
 
 from lorascope.data.split import TRAIN, VALIDATION
 from lorascope.probes.metrics import cross_entropy
+from lorascope.probes.predictors import State, floored_log, linear_scores, log_softmax
 from lorascope.probes.runs import Part, Run
 
-# Where a class has no probability at all (no neighbour, no leaf), its logarithm must stay finite.
-LEAST_PROBABILITY = 1e-6
 # Scores that are no probabilities become some by a softmax; its temperature is chosen on the validation part.
 TEMPERATURES = np.geomspace(0.01, 10, 61)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted model: its hyper-parameter, and log-probabilities [n, classes] of each part."""
+    """A fitted model: its hyper-parameter, log-probabilities [n, classes] of each part, and its arrays."""
 
     chosen: dict[str, float]
     log_probabilities: dict[str, np.ndarray]
+    state: State
 
 
 Candidates = Callable[[dict[str, Part], dict, int], Iterator[Candidate]]
@@ -45,6 +45,7 @@ def run_shallow(
             seconds=time.perf_counter() - started,
             log_probabilities=scores,
             chosen=best.chosen,
+            state=best.state,
         )
 
 
@@ -59,8 +60,8 @@ def ridge(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candida
 
     for penalty in settings["penalties"]:
         model = RidgeClassifier(alpha=penalty).fit(parts[TRAIN].features, parts[TRAIN].classes)
-        scores = {name: _two_sided(model.decision_function(part.features)) for name, part in parts.items()}
-        yield Candidate({"penalty": penalty}, _softmax(scores, parts[VALIDATION].classes))
+        weights, bias = _two_sided(np.atleast_2d(model.coef_).T), _two_sided(np.atleast_2d(model.intercept_))
+        yield _linear_candidate({"penalty": penalty}, parts, weights.astype(np.float64), bias[0])
 
 
 def logistic(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
@@ -70,7 +71,12 @@ def logistic(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Cand
     model = LogisticRegression(warm_start=True, max_iter=settings["iterations"], tol=1e-3)
     for inverse_penalty in sorted(settings["inverse_penalties"]):
         model.set_params(C=inverse_penalty).fit(parts[TRAIN].features, parts[TRAIN].classes)
-        yield Candidate({"inverse_penalty": inverse_penalty}, _probabilities(model, parts))
+        weights, bias = model.coef_.T.astype(np.float64), model.intercept_.copy()
+        if len(bias) == 1:
+            # Of two classes the first has score 0.
+            weights, bias = weights * [0, 1], bias * [0, 1]
+        state = {"weights": weights, "bias": bias}
+        yield Candidate({"inverse_penalty": inverse_penalty}, _probabilities(model, parts), state)
 
 
 def knn(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
@@ -81,7 +87,8 @@ def knn(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate
     for neighbours in settings["neighbours"]:
         if neighbours <= len(train.classes):
             model = KNeighborsClassifier(neighbours).fit(train.features, train.classes)
-            yield Candidate({"neighbours": neighbours}, _probabilities(model, parts))
+            state = {"features": train.features, "classes": train.classes, "neighbours": np.array(neighbours)}
+            yield Candidate({"neighbours": neighbours}, _probabilities(model, parts), state)
 
 
 def kernel(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
@@ -90,13 +97,14 @@ def kernel(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candid
 
     train = parts[TRAIN].features
     targets = 2.0 * np.eye(parts[TRAIN].classes.max() + 1)[parts[TRAIN].classes] - 1
-    products = {name: (part.features @ train.T).astype(np.float64) for name, part in parts.items()}
+    products = (train @ train.T).astype(np.float64)
     # Penalties count in units of the mean squared norm, so that they mean the same for every representation.
-    unit = float(np.trace(products[TRAIN])) / len(train) or 1.0
+    unit = float(np.trace(products)) / len(train) or 1.0
     for penalty in settings["penalties"]:
-        model = KernelRidge(alpha=penalty, kernel="precomputed").fit(products[TRAIN] / unit, targets)
-        scores = {name: model.predict(rows / unit) for name, rows in products.items()}
-        yield Candidate({"penalty": penalty}, _softmax(scores, parts[VALIDATION].classes))
+        model = KernelRidge(alpha=penalty, kernel="precomputed").fit(products / unit, targets)
+        # Products with all training adapters, summed with the dual coefficients: products with one vector.
+        weights = linear_scores(train.T, model.dual_coef_ / unit)
+        yield _linear_candidate({"penalty": penalty}, parts, weights, np.zeros(targets.shape[1]))
 
 
 def trees(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
@@ -114,7 +122,32 @@ def trees(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candida
     stages = {name: model.staged_predict_proba(part.features) for name, part in parts.items()}
     for count, stage in enumerate(zip(*stages.values(), strict=True), start=1):
         if count % settings["candidate_every"] == 0 or count == settings["iterations"]:
-            yield Candidate({"iterations": count}, dict(zip(stages, map(_log, stage), strict=True)))
+            scores = dict(zip(stages, map(floored_log, stage), strict=True))
+            yield Candidate({"iterations": count}, scores, _tree_arrays(model, count))
+
+
+def _tree_arrays(model, iterations: int) -> State:
+    """Return the first trees of a model as arrays; see :func:`lorascope.probes.predictors.trees`."""
+    # scikit-learn has no public way to the nodes; the alternative would be a pickle.
+    grown = [tree.nodes for iteration in model._predictors[:iterations] for tree in iteration]
+    shape = len(grown), max(map(len, grown))
+    state = {
+        "feature": np.zeros(shape, np.int32),
+        "threshold": np.zeros(shape),
+        "left": np.zeros(shape, np.int32),
+        "right": np.zeros(shape, np.int32),
+        "value": np.zeros(shape),
+        "baseline": model._baseline_prediction.ravel(),
+        "depth": np.array(max(int(nodes["depth"].max()) for nodes in grown)),
+    }
+    for tree, nodes in enumerate(grown):
+        own, leaf = np.arange(len(nodes)), nodes["is_leaf"].astype(bool)
+        state["feature"][tree, own] = np.where(leaf, 0, nodes["feature_idx"])
+        state["threshold"][tree, own] = np.where(leaf, 0, nodes["num_threshold"])
+        for side in ("left", "right"):
+            state[side][tree, own] = np.where(leaf, own, nodes[side])
+        state["value"][tree, own] = nodes["value"]
+    return state
 
 
 def deal_labels(parts: dict[str, Part], seed: int) -> dict[str, Part]:
@@ -127,30 +160,30 @@ def deal_labels(parts: dict[str, Part], seed: int) -> dict[str, Part]:
 def majority(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
     """Control: the shares of the classes in the training part, whatever the features are."""
     shares = np.bincount(parts[TRAIN].classes) / len(parts[TRAIN].classes)
-    yield Candidate({}, {name: np.tile(_log(shares), (len(p.classes), 1)) for name, p in parts.items()})
+    scores = {name: np.tile(floored_log(shares), (len(part.classes), 1)) for name, part in parts.items()}
+    yield Candidate({}, scores, {"shares": shares})
 
 
 def _probabilities(model, parts: dict[str, Part]) -> dict[str, np.ndarray]:
-    return {name: _log(model.predict_proba(part.features).astype(float)) for name, part in parts.items()}
-
-
-def _log(probabilities: np.ndarray) -> np.ndarray:
-    floored = np.maximum(probabilities, LEAST_PROBABILITY)
-    return np.log(floored / floored.sum(axis=-1, keepdims=True))
+    return {
+        name: floored_log(model.predict_proba(part.features).astype(float)) for name, part in parts.items()
+    }
 
 
 def _two_sided(scores: np.ndarray) -> np.ndarray:
     """Return one column a class also for two classes, where scikit-learn gives one in all."""
-    return np.stack([-scores, scores], axis=1) if scores.ndim == 1 else scores
+    return np.hstack([-scores, scores]) if scores.shape[1] == 1 else scores
 
 
-def _softmax(scores: dict[str, np.ndarray], truth: np.ndarray) -> dict[str, np.ndarray]:
-    """Turn scores into log-probabilities at the temperature with the lowest validation loss."""
-    losses = [cross_entropy(_log_softmax(scores[VALIDATION] / value), truth) for value in TEMPERATURES]
+def _linear_candidate(
+    chosen: dict[str, float], parts: dict[str, Part], weights: np.ndarray, bias: np.ndarray
+) -> Candidate:
+    """Turn linear scores into log-probabilities at the temperature with the lowest validation loss."""
+    scores = {name: linear_scores(part.features, weights) + bias for name, part in parts.items()}
+    truth = parts[VALIDATION].classes
+    losses = [cross_entropy(log_softmax(scores[VALIDATION] / value), truth) for value in TEMPERATURES]
     temperature = TEMPERATURES[int(np.argmin(losses))]
-    return {name: _log_softmax(rows / temperature) for name, rows in scores.items()}
-
-
-def _log_softmax(scores: np.ndarray) -> np.ndarray:
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    log_probabilities = {name: log_softmax(rows / temperature) for name, rows in scores.items()}
+    return Candidate(
+        chosen, log_probabilities, {"weights": weights / temperature, "bias": bias / temperature}
+    )

@@ -13,10 +13,11 @@ from lorascope.errors import LorascopeError
 from lorascope.features.layers import DELTA
 from lorascope.features.read import read_features
 from lorascope.features.registry import is_layered
-from lorascope.files import read_table, write_table
+from lorascope.files import read_table, write_json, write_table
 from lorascope.probes.metrics import confusion_matrix, cross_entropy, macro_scores
 from lorascope.probes.registry import UNSCALED, run_probe
 from lorascope.probes.runs import Part, Run
+from lorascope.probes.saved import ProbeCard, SavedProbe, save_probe
 from lorascope.probes.scaling import Scaling
 
 
@@ -27,13 +28,23 @@ class CellInput:
     Attributes:
         names: data set, layer set, representation and probe.
         parts: features and classes of each part of the split.
-        n_classes, n_layers: counts.
+        classes: names of the classes, sorted.
+        n_layers: how many layers the features are of.
+        columns: names of the features.
+        scaling: of the training part's features, also where the probe wants them raw.
     """
 
     names: dict[str, str]
     parts: dict[str, Part]
-    n_classes: int
+    classes: list[str]
     n_layers: int
+    columns: list[str]
+    scaling: Scaling
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the probe sees standardised features."""
+        return self.names["probe"] not in UNSCALED
 
 
 def load_cell(
@@ -67,12 +78,11 @@ def load_cell(
     rows = {part: np.flatnonzero((split == part) | (split == ALL)) for part in PARTS}
     if absent := sorted(set(all_classes) - set(labels[rows[TRAIN]])):
         raise LorascopeError(f"{adapters}: no training adapter of {', '.join(absent[:8])}")
-    if names["probe"] in UNSCALED:
-        parts = {part: Part(values[index], classes[index]) for part, index in rows.items()}
-    else:
-        scaling = Scaling.fit(values[rows[TRAIN]])
-        parts = {part: Part(scaling.apply(values[index]), classes[index]) for part, index in rows.items()}
-    return CellInput(names, parts, len(all_classes), len(layers))
+    scaling = Scaling.fit(values[rows[TRAIN]])
+    parts = {part: Part(values[index], classes[index]) for part, index in rows.items()}
+    if names["probe"] not in UNSCALED:
+        parts = {name: Part(scaling.apply(part.features), part.classes) for name, part in parts.items()}
+    return CellInput(names, parts, all_classes.tolist(), len(layers), columns, scaling)
 
 
 def train_block(
@@ -84,7 +94,7 @@ def train_block(
     folder: str | Path,
     provenance: dict,
 ) -> Iterator[str]:
-    """Train the seeds that are not done yet and write the block's two tables.
+    """Train the seeds that are not done yet and write the block's two tables and the list of its probes.
 
     Each finished seed is kept in ``folder/seeds`` at once, so that a kill costs one seed at the most
     and another division into blocks costs nothing.
@@ -106,10 +116,11 @@ def train_block(
     if missing:
         cell = load()
         for run in run_probe(
-            cell.names["probe"], cell.parts, cell.n_classes, settings, missing, device, threads
+            cell.names["probe"], cell.parts, len(cell.classes), settings, missing, device, threads
         ):
             row = _runs_row(run, cell)
             write_table(_seed_file(folder, run.seed, "details"), _details_row(run, cell), provenance)
+            save_probe(probe_file(folder, run.seed), _saved_probe(run, cell, provenance))
             # Last, because a seed whose row of scores exists counts as done.
             write_table(_seed_file(folder, run.seed, "runs"), row, provenance)
             yield _log_line(row.to_pylist()[0])
@@ -117,10 +128,25 @@ def train_block(
         tables = [read_table(_seed_file(folder, seed, kind)) for seed in seeds]
         name = f"seeds-{seeds[0]}-{seeds[-1]}.{kind}.parquet"
         write_table(folder / name, pa.concat_tables(tables), provenance)
+    # A list and no second copy: a probe may be as large as the features of the training part.
+    probes = {str(seed): probe_file("", seed).as_posix() for seed in seeds}
+    write_json(folder / f"seeds-{seeds[0]}-{seeds[-1]}.probes.json", {"probes": probes, **provenance})
 
 
 def _seed_file(folder: Path, seed: int, kind: str) -> Path:
     return folder / "seeds" / f"seed-{seed}.{kind}.parquet"
+
+
+def probe_file(folder: str | Path, seed: int) -> Path:
+    """Return where the trained probe of a seed lies in the cell's folder."""
+    return Path(folder, "seeds", f"seed-{seed}.probe.safetensors")
+
+
+def _saved_probe(run: Run, cell: CellInput, provenance: dict) -> SavedProbe:
+    card = ProbeCard(
+        cell.names, run.seed, cell.classes, cell.columns, cell.is_scaled, run.chosen, dict(provenance)
+    )
+    return SavedProbe(card, cell.scaling, run.state)
 
 
 def _runs_row(run: Run, cell: CellInput) -> pa.Table:
@@ -160,7 +186,7 @@ def _details_row(run: Run, cell: CellInput) -> pa.Table:
 
 def _confusion(run: Run, cell: CellInput, part: str) -> np.ndarray:
     predicted = run.log_probabilities[part].argmax(axis=1)
-    return confusion_matrix(cell.parts[part].classes, predicted, cell.n_classes)
+    return confusion_matrix(cell.parts[part].classes, predicted, len(cell.classes))
 
 
 def _log_line(row: dict) -> str:

@@ -60,6 +60,16 @@ class Cell:
         """One table a block: curves, confusion matrices and probabilities of each seed."""
         return [f"{self.folder}/{block.name}.details.parquet" for block in self.blocks]
 
+    @property
+    def probes(self) -> list[str]:
+        """One list a block: where the trained probe of each seed is."""
+        return [f"{self.folder}/{block.name}.probes.json" for block in self.blocks]
+
+    @property
+    def files(self) -> list[str]:
+        """All that training the cell is asked for."""
+        return self.runs + self.details + self.probes
+
     def log(self, block: Block) -> str:
         """Return the log of one block's job."""
         folder = f"logs/{self.dataset}/train/{self.representation}"
@@ -264,7 +274,7 @@ class Plan:
 
     def cell_files(self, dataset: str, representations: list[str] | None = None) -> list[str]:
         """Return the result files of :meth:`cells`."""
-        return [path for cell in self.cells(dataset, representations) for path in cell.runs + cell.details]
+        return [path for cell in self.cells(dataset, representations) for path in cell.files]
 
     def blocks(self, probe: str) -> tuple[Block, ...]:
         """Return the blocks of seeds; a probe without randomness has one seed."""

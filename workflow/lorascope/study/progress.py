@@ -55,7 +55,7 @@ def _finished_seeds(cell: Cell) -> int:
 
 
 def _judge(plan: Plan, cell: Cell, finished: int, seeds: int) -> tuple[str, str]:
-    if all(Path(path).exists() for path in cell.runs + cell.details):
+    if all(Path(path).exists() for path in cell.files):
         return DONE, ""
     if error := _error(cell):
         return FAILED, error

@@ -1,0 +1,119 @@
+"""Saved probes: the file alone gives the probabilities that training gave, and a wrong file is refused."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from safetensors.numpy import save_file
+
+from lorascope.files import read_json, read_table, write_table
+from lorascope.probes.registry import MODULES
+from lorascope.probes.saved import load_probe
+from lorascope.probes.train import load_cell, probe_file, train_block
+from lorascope.study.config import load_section
+
+LAYERS = [f"down_blocks.0.attentions.{i}.transformer_blocks.0.attn1.to_q" for i in range(3)]
+# Enough of each for several candidates, few enough for a test.
+SETTINGS = {"mlp": {"hidden": [16, 8], "epochs": 3}, "trees": {"iterations": 12, "candidate_every": 4}}
+
+
+def write_study(folder, classes):
+    """Write features of 90 adapters, of which one is constant, and their labels and split."""
+    rng = np.random.default_rng(classes)
+    own = np.arange(90) % classes
+    centres = rng.normal(size=(classes, 12))
+    values = (3 + 5 * (centres[own] + 0.7 * rng.normal(size=(90, 12)))).astype(np.float32)
+    values[:, 5] = 7
+    names = [f"{layer}.{side}/f{i}" for layer in LAYERS for side in ("down", "up") for i in range(2)]
+    columns = {name: pa.array(column) for name, column in zip(names, values.T, strict=True)}
+    split = rng.permutation(np.repeat(["train", "validation", "test"], [60, 10, 20]))
+    labels = np.array(["ant", "bee", "cow", "dog"])[own]
+    write_table(folder / "features.parquet", pa.table(columns), {"representation": "stats"})
+    write_table(folder / "adapters.parquet", pa.table({"label": labels, "split": split}))
+    return values, split
+
+
+def train(folder, probe, seeds=(3, 4)):
+    names = {"dataset": "toy", "layer_set": "all", "representation": "stats", "probe": probe}
+    settings = load_section(probe, SETTINGS.get(probe, {}))
+    files = [folder / "features.parquet"], folder / "adapters.parquet", LAYERS
+    list(train_block(lambda: load_cell(names, *files), settings, seeds, "cpu", 1, folder, {"key": "k"}))
+    return folder
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("probe", MODULES)
+def test_predictions_are_those_of_the_study(tmp_path, probe, classes):
+    values, split = write_study(tmp_path, classes)
+    train(tmp_path, probe)
+    details = read_table(tmp_path / "seeds-3-4.details.parquet").to_pylist()
+    for row in details:
+        saved = load_probe(probe_file(tmp_path, row["seed"]))
+        for part in ("validation", "test"):
+            stored = np.reshape(row[f"{part}_probabilities"], (-1, classes))
+            np.testing.assert_allclose(saved.predict(values[split == part]), stored, atol=2e-6)
+
+
+def test_the_file_says_what_the_probe_is(tmp_path):
+    write_study(tmp_path, 4)
+    train(tmp_path, "ridge", [7])
+    card = load_probe(probe_file(tmp_path, 7)).card
+    assert card.names == {"dataset": "toy", "layer_set": "all", "representation": "stats", "probe": "ridge"}
+    assert (card.seed, card.classes, card.is_scaled) == (7, ["ant", "bee", "cow", "dog"], True)
+    assert card.columns == read_table(tmp_path / "features.parquet").column_names
+    assert card.chosen["penalty"] in load_section("ridge", {})["penalties"]
+    assert card.provenance == {"key": "k"}
+
+
+def test_each_block_lists_its_probes(tmp_path):
+    write_study(tmp_path, 2)
+    train(tmp_path, "majority", [3, 4])
+    listed = read_json(tmp_path / "seeds-3-4.probes.json")["probes"]
+    assert [load_probe(tmp_path / listed[seed]).card.seed for seed in ("3", "4")] == [3, 4]
+
+
+def test_the_same_run_writes_the_same_bytes(tmp_path):
+    for name in ("one", "two"):
+        write_study(tmp_path / name, 3)
+        train(tmp_path / name, "trees", [3])
+    one, two = (probe_file(tmp_path / name, 3).read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+@pytest.mark.parametrize("probe", ["knn", "trees"])
+def test_a_wide_batch_and_one_adapter_at_a_time_agree(tmp_path, probe):
+    values, _ = write_study(tmp_path, 3)
+    saved = load_probe(probe_file(train(tmp_path, probe, [3]), 3))
+    single = np.concatenate([saved.predict(values[i : i + 1]) for i in range(len(values))])
+    np.testing.assert_allclose(saved.predict(values), single, atol=1e-12)
+
+
+def test_prediction_needs_neither_torch_nor_scikit_learn(tmp_path):
+    write_study(tmp_path, 3)
+    path = probe_file(train(tmp_path, "trees", [3]), 3)
+    script = (
+        "import sys, numpy as np; from lorascope.probes.saved import load_probe;"
+        f"load_probe({str(path)!r}).predict(np.zeros((2, 12), np.float32));"
+        "assert not {'torch', 'sklearn', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_other_columns_are_refused(tmp_path, refused):
+    write_study(tmp_path, 2)
+    saved = load_probe(probe_file(train(tmp_path, "majority", [3]), 3))
+    with refused(r"features of shape \(2, 11\) where the probe was trained on 12 columns"):
+        saved.predict(np.zeros((2, 11), np.float32))
+
+
+def test_files_that_are_no_probes_are_refused(tmp_path, refused):
+    (tmp_path / "text").write_text("no probe at all")
+    save_file({"a": np.zeros(3)}, tmp_path / "foreign")
+    with refused("text: not a readable probe"):
+        load_probe(tmp_path / "text")
+    with refused("absent: not a readable probe"):
+        load_probe(tmp_path / "absent")
+    with refused("foreign: not a saved probe"):
+        load_probe(tmp_path / "foreign")

@@ -1,0 +1,107 @@
+"""A trained probe in a file: all that turns features of new adapters into probabilities, without pickle.
+
+One safetensors file a seed: arrays ``scaling/…`` and ``probe/…``, and in the header, as JSON under
+``lorascope``, what the fields of :class:`SavedProbe` say.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from lorascope.errors import LorascopeError
+from lorascope.files import METADATA_KEY, atomic_path
+from lorascope.probes.predictors import PREDICTORS
+from lorascope.probes.scaling import Scaling
+
+_ENTRY = METADATA_KEY.decode()
+_SCALING, _PROBE = "scaling/", "probe/"
+
+
+@dataclass(frozen=True)
+class ProbeCard:
+    """What a probe is, beside its numbers.
+
+    Attributes:
+        names: data set, layer set, representation and probe.
+        seed: what its randomness started from.
+        classes: in the order of the probabilities.
+        columns: feature columns, in order.
+        is_scaled: whether the probe sees standardised features.
+        chosen: hyper-parameters that the validation part chose.
+        provenance: key of the cell, settings, code and versions.
+    """
+
+    names: dict[str, str]
+    seed: int
+    classes: list[str]
+    columns: list[str]
+    is_scaled: bool
+    chosen: dict[str, float] = field(default_factory=dict)
+    provenance: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SavedProbe:
+    """A trained probe.
+
+    Attributes:
+        card: what it is.
+        scaling: mean and scale of the training part's features.
+        state: arrays of ``lorascope.probes.predictors``.
+    """
+
+    card: ProbeCard
+    scaling: Scaling
+    state: dict[str, np.ndarray]
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Return probabilities, float64 [n, classes], of raw features, float32 [n, columns].
+
+        Raises:
+            LorascopeError: the number of columns is not the one that the probe was trained on.
+        """
+        if features.ndim != 2 or features.shape[1] != len(self.card.columns):
+            raise LorascopeError(
+                f"features of shape {features.shape} where the probe was trained on "
+                f"{len(self.card.columns)} columns; extract what the probe's columns name"
+            )
+        seen = self.scaling.apply(features) if self.card.is_scaled else features
+        return np.exp(PREDICTORS[self.card.names["probe"]](self.state, seen, len(self.card.classes)))
+
+
+def save_probe(path: str | Path, probe: SavedProbe) -> None:
+    """Write a probe atomically."""
+    arrays = {f"{_PROBE}{name}": array for name, array in probe.state.items()}
+    arrays |= {f"{_SCALING}mean": probe.scaling.mean, f"{_SCALING}scale": probe.scaling.scale}
+    # One metadata entry only: safetensors writes several in an order that changes from run to run.
+    header = {_ENTRY: json.dumps(asdict(probe.card), sort_keys=True)}
+    with atomic_path(path) as temp:
+        # safetensors writes the memory as it lies.
+        save_file({name: np.array(array, order="C") for name, array in arrays.items()}, temp, header)
+
+
+def load_probe(path: str | Path) -> SavedProbe:
+    """Read what :func:`save_probe` wrote.
+
+    Raises:
+        LorascopeError: the file is missing, damaged, or holds no probe that is known.
+    """
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            header = (opened.metadata() or {}).get(_ENTRY)
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, no dict
+    except (SafetensorError, OSError) as error:
+        raise LorascopeError(f"{path}: not a readable probe ({error}); train its cell again") from None
+    try:
+        card = ProbeCard(**json.loads(header or "{}"))
+        scaling = Scaling(arrays[f"{_SCALING}mean"], arrays[f"{_SCALING}scale"])
+    except (TypeError, KeyError, json.JSONDecodeError):
+        raise LorascopeError(f"{path}: not a saved probe; give a *.probe.safetensors of a study") from None
+    if card.names.get("probe") not in PREDICTORS:
+        raise LorascopeError(f"{path}: probe '{card.names.get('probe')}' is not known; update lorascope")
+    state = {name.removeprefix(_PROBE): array for name, array in arrays.items() if name.startswith(_PROBE)}
+    return SavedProbe(card, scaling, state)
