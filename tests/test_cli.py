@@ -13,6 +13,7 @@ import pytest
 import published
 from lorascope import __version__
 from lorascope.cli import THREAD_VARIABLES, main
+from lorascope.cli.bars import bar
 from lorascope.features.registry import feature_count
 from lorascope.files import read_json, read_metadata, read_table
 
@@ -303,8 +304,36 @@ def test_progress_as_a_grid_and_as_json(capsys):
     assert main(arguments) == 0
     assert "0 of 4 cells are done." in capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0
-    states = json.loads(capsys.readouterr().out)
-    assert [state["state"] for state in states] == ["missing"] * 4
+    found = json.loads(capsys.readouterr().out)
+    assert [state["state"] for state in found["cells"]] == ["missing"] * 4
+    assert [(step["step"], step["done"]) for step in found["steps"]] == [
+        ("prepare", 0),
+        ("label", 0),
+        ("extract", 0),
+    ]
+
+
+BARS = """
+import os, pty, sys
+os.environ["TERM"] = "xterm"
+from lorascope.cli.bars import bar
+
+primary, secondary = pty.openpty()
+os.dup2(secondary, 2)
+sys.stderr = open(2, "w", closefd=False)
+with bar("extract stats", 4) as advance:
+    advance(4)
+os.write(1, os.read(primary, 1 << 16))
+"""
+
+
+def test_a_bar_is_drawn_in_a_terminal_and_nowhere_else(capsys):
+    with bar("extract stats", 4) as advance:
+        advance(4)
+    assert capsys.readouterr() == ("", "")
+    shown = run(sys.executable, "-c", BARS).stdout
+    assert "extract stats" in shown
+    assert "100%" in shown
 
 
 @pytest.mark.parametrize("cells", [1, 18], ids=["less than a buffer", "more than a buffer"])

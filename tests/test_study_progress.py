@@ -11,7 +11,16 @@ from lorascope.files import write_json, write_table
 from lorascope.study import steps
 from lorascope.study.config import load_config
 from lorascope.study.plan import Plan
-from lorascope.study.progress import DONE, FAILED, MISSING, PARTIAL, STALE, cell_states, print_grid
+from lorascope.study.progress import (
+    DONE,
+    FAILED,
+    MISSING,
+    PARTIAL,
+    STALE,
+    cell_states,
+    print_grid,
+    step_counts,
+)
 from lorascope.study.provenance import provenance
 
 
@@ -100,6 +109,55 @@ def test_an_error_in_the_log_is_a_failure_until_the_block_is_done():
     assert states(plan())["all"] == (DONE, 4, "")
 
 
+@pytest.mark.parametrize(
+    ("step", "settings", "name"),
+    [
+        ("prepare", {}, lambda plan: plan.data_key("five")),
+        ("label", {}, lambda plan: plan.label_key("five")),
+        ("extract", {}, lambda plan: f"stats.{plan.feature_key('five', 'stats')}.attn1"),
+        (
+            "fit",
+            {"representations": ["delta_gram"]},
+            lambda plan: f"delta_gram.{plan.fit_key('five', 'delta_gram')}.attn1",
+        ),
+    ],
+)
+def test_an_error_of_a_step_before_training_fails_the_cells_that_wait_for_it(step, settings, name):
+    study = plan(**settings)
+    log = Path(f"logs/five/{step}/{name(study)}.log")
+    log.parent.mkdir(parents=True)
+    log.write_text(f"lorascope {step}: error: no space left\n")
+    assert states(study) == dict.fromkeys(("all", "visual"), (FAILED, 0, f"{step}: no space left"))
+
+
+def test_a_failed_zoo_block_fails_every_cell():
+    zoo = {"source": "zoo", "adapters": 80}
+    study = plan(dataset="tiny", datasets={"tiny": zoo})
+    log = Path(f"logs/tiny/zoo_train/{study.zoo_key('tiny')}.0001.log")
+    log.parent.mkdir(parents=True)
+    log.write_text("lorascope zoo-train: error: training diverged\n")
+    assert {state["why"] for state in cell_states(study)} == {"zoo_train: training diverged"}
+    assert step_counts(study)[0] == {"dataset": "tiny", "step": "zoo_train", "done": 0, "jobs": 2}
+
+
+def test_steps_before_training_are_counted_once_for_all_layer_sets():
+    study = plan()
+    write_table(study.feature_file("five", "stats", "attn2"), pa.table({"a": [0.0]}), {})
+    assert step_counts(study) == [
+        {"dataset": "five", "step": "prepare", "done": 0, "jobs": 1},
+        {"dataset": "five", "step": "label", "done": 0, "jobs": 1},
+        {"dataset": "five", "step": "extract", "done": 1, "jobs": 2},
+    ]
+
+
+def test_a_probe_without_randomness_has_one_seed(capsys):
+    study = plan(probes=["ridge"])
+    finish(study, {cell.layer_set: cell for cell in study.cells("five")}["all"], [42])
+    assert states(study)["all"] == (DONE, 1, "")
+    print_grid(cell_states(study), step_counts(study))
+    assert "1 seed " in capsys.readouterr().out
+
+
 def test_a_log_without_an_error_is_a_run_that_is_going():
     write_log(cells(plan())["all"], 0, "")
     assert states(plan())["all"] == (MISSING, 0, "")
@@ -160,7 +218,7 @@ def test_the_grid_shows_every_cell(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     finish(plan(), cells(plan())["all"], range(42, 46))
     write_log(cells(plan())["visual"], 0, "lorascope train: error: cannot write [/results] and [mine]\n")
-    print_grid(cell_states(plan()))
+    print_grid(cell_states(plan()), step_counts(plan()))
     shown = capsys.readouterr().out
     assert "five, mlp" in shown
     assert "4 seeds" in shown
@@ -170,7 +228,8 @@ def test_the_grid_shows_every_cell(capsys, monkeypatch):
 
 def test_several_data_sets_have_a_grid_each(capsys):
     both = {"five": {"source": "sanity"}, "other": {"source": "sanity"}}
-    print_grid(cell_states(plan(dataset=["five", "other"], datasets=both)))
+    study = plan(dataset=["five", "other"], datasets=both)
+    print_grid(cell_states(study), step_counts(study))
     shown = capsys.readouterr().out
     assert "five, mlp" in shown
     assert "other, mlp" in shown

@@ -2,6 +2,7 @@
 
 import argparse
 
+from lorascope.cli.bars import WatchedSource, bar
 from lorascope.cli.options import json_map, log, origin_of, step
 from lorascope.errors import LorascopeError
 
@@ -29,7 +30,10 @@ def _prepare(options: argparse.Namespace) -> None:
     settings = load_dataset(options.settings, options.dataset)
     source = open_source(settings, options.shards)
     origin = origin_of(options, settings, *steps.PREPARE)
-    written = prepare(source, options.dataset, options.grouping, options.out, origin)
+    with bar(f"prepare {options.dataset}", source.adapters.num_rows) as advance:
+        written = prepare(
+            WatchedSource(source, advance), options.dataset, options.grouping, options.out, origin
+        )
     counts = ", ".join(f"{written[name]} {name}" for name in ("adapters", "matrices", "parameters"))
     log(f"{options.dataset}: {counts}")
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from lorascope.cli.bars import bar, watch_blocks
 from lorascope.cli.options import origin_of, step
 from lorascope.errors import LorascopeError
 
@@ -49,7 +50,9 @@ def _extract(options: argparse.Namespace) -> None:
         extract_layers(weights, options.representation, options.out, options.fit, origin)
     else:
         file = FeatureFile(options.representation, options.out, origin)
-        extract(weights, [file], blocks=_blocks_on(device))
+        total = weights.n_adapters * len(weights.matrices)
+        with bar(f"extract {options.representation}", total) as advance:
+            extract(weights, [file], blocks=watch_blocks(_blocks_on(device), advance))
 
 
 def _extraction_device(options: argparse.Namespace) -> str:

@@ -17,11 +17,11 @@ def add(commands) -> None:
 def _progress(options: argparse.Namespace) -> None:
     from lorascope.study.config import load_config, read_config
     from lorascope.study.plan import Plan
-    from lorascope.study.progress import cell_states, print_grid
+    from lorascope.study.progress import cell_states, print_grid, step_counts
 
     plan = Plan(load_config(read_config(options.configfile, options.config)))
-    states = cell_states(plan)
+    states, steps = cell_states(plan), step_counts(plan)
     if options.json:
-        print(json.dumps(states, indent=2))
+        print(json.dumps({"steps": steps, "cells": states}, indent=2))
     else:
-        print_grid(states)
+        print_grid(states, steps)

@@ -1,10 +1,12 @@
 """What of a study is done: a state per cell, read from files alone, so it works while a run is going."""
 
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 from lorascope.files import read_metadata
 from lorascope.study import steps
+from lorascope.study.jobs import error_in, feature_jobs, shared_jobs
 from lorascope.study.keys import code_digest
 from lorascope.study.plan import Cell, Plan
 
@@ -16,8 +18,8 @@ class CellState:
     """State of one cell.
 
     Attributes:
-        state: ``done``, ``partial`` (some seeds), ``failed`` (a log ends in an error), ``stale`` (results of
-            other settings or code), ``missing``.
+        state: ``done``, ``partial`` (some seeds), ``failed`` (its log, or that of a job that it waits for,
+            holds an error), ``stale`` (results of other settings or code), ``missing``.
         seeds_done, seeds: finished and planned runs.
         why: for stale and failed cells.
     """
@@ -37,8 +39,24 @@ def cell_states(plan: Plan) -> list[dict]:
     return [asdict(_state(plan, cell)) for dataset in plan.config["dataset"] for cell in plan.cells(dataset)]
 
 
+def step_counts(plan: Plan) -> list[dict]:
+    """Return how many jobs of each step before training are done: dataset, step, done, jobs."""
+    counts: dict[tuple[str, str], list[bool]] = {}
+    for dataset in plan.config["dataset"]:
+        jobs = [*shared_jobs(plan, dataset)]
+        for cell in plan.cells(dataset):
+            jobs += feature_jobs(plan, cell)
+        # Layer sets share their features.
+        for job in dict.fromkeys(jobs):
+            counts.setdefault((dataset, job.step), []).append(job.is_done)
+    return [
+        {"dataset": dataset, "step": step, "done": sum(done), "jobs": len(done)}
+        for (dataset, step), done in counts.items()
+    ]
+
+
 def _state(plan: Plan, cell: Cell) -> CellState:
-    seeds = plan.config["seeds"]
+    seeds = sum(block.last - block.first + 1 for block in cell.blocks)
     finished = _finished_seeds(cell)
     state, why = _judge(plan, cell, finished, seeds)
     return CellState(
@@ -57,7 +75,7 @@ def _finished_seeds(cell: Cell) -> int:
 def _judge(plan: Plan, cell: Cell, finished: int, seeds: int) -> tuple[str, str]:
     if all(Path(path).exists() for path in cell.files):
         return DONE, ""
-    if error := _error(cell):
+    if error := _error(plan, cell):
         return FAILED, error
     if finished:
         return PARTIAL, f"{finished} of {seeds} seeds"
@@ -66,15 +84,14 @@ def _judge(plan: Plan, cell: Cell, finished: int, seeds: int) -> tuple[str, str]
     return MISSING, ""
 
 
-def _error(cell: Cell) -> str:
-    """Return the error that the log of an unfinished block ends in, if it does."""
+def _error(plan: Plan, cell: Cell) -> str:
+    """Return the error that keeps a cell from being done: its own, or that of a job it waits for."""
     for block, runs in zip(cell.blocks, cell.runs, strict=True):
-        log = Path(cell.log(block))
-        if not Path(runs).exists() and log.exists():
-            lines = log.read_text(errors="replace").split("\n")
-            errors = [line for line in lines if ": error: " in line]
-            if errors:
-                return errors[-1].split(": error: ", 1)[1]
+        if not Path(runs).exists() and (error := error_in(cell.log(block))):
+            return error
+    for job in chain(shared_jobs(plan, cell.dataset), feature_jobs(plan, cell)):
+        if error := job.error():
+            return f"{job.step}: {error}"
     return ""
 
 
@@ -97,25 +114,35 @@ def _difference(plan: Plan, cell: Cell, other: Path) -> str:
     return "data, labels, features or layer set changed"
 
 
-def print_grid(states: list[dict]) -> None:
-    """Print a grid per data set and probe: representation × layer set."""
+def print_grid(states: list[dict], steps: list[dict]) -> None:
+    """Print the steps before training, and a grid per data set and probe: representation × layer set."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
+    for dataset in dict.fromkeys(state["dataset"] for state in states):
+        counts = [
+            f"{step['step']} {step['done']}/{step['jobs']}" for step in steps if step["dataset"] == dataset
+        ]
+        console.print(f"{dataset}: {', '.join(counts)}")
     for dataset, probe in dict.fromkeys((state["dataset"], state["probe"]) for state in states):
         mine = [state for state in states if (state["dataset"], state["probe"]) == (dataset, probe)]
-        table = Table(title=f"{dataset}, {probe}")
-        table.add_column("representation")
-        layer_sets = list(dict.fromkeys(state["layer_set"] for state in mine))
-        for layer_set in layer_sets:
-            table.add_column(layer_set)
-        for representation in dict.fromkeys(state["representation"] for state in mine):
-            row = {s["layer_set"]: s for s in mine if s["representation"] == representation}
-            table.add_row(representation, *(_cell_text(row[layer_set]) for layer_set in layer_sets))
-        console.print(table)
+        console.print(_grid(f"{dataset}, {probe}", mine))
     done = sum(state["state"] == DONE for state in states)
     console.print(f"{done} of {len(states)} cells are done.")
+
+
+def _grid(title: str, states: list[dict]):
+    from rich.table import Table
+
+    table = Table(title=title)
+    table.add_column("representation")
+    layer_sets = list(dict.fromkeys(state["layer_set"] for state in states))
+    for layer_set in layer_sets:
+        table.add_column(layer_set)
+    for representation in dict.fromkeys(state["representation"] for state in states):
+        row = {s["layer_set"]: s for s in states if s["representation"] == representation}
+        table.add_row(representation, *(_cell_text(row[layer_set]) for layer_set in layer_sets))
+    return table
 
 
 _STYLES = {DONE: "green", PARTIAL: "yellow", FAILED: "red", STALE: "magenta", MISSING: "dim"}
@@ -124,7 +151,8 @@ _STYLES = {DONE: "green", PARTIAL: "yellow", FAILED: "red", STALE: "magenta", MI
 def _cell_text(state: dict) -> str:
     from rich.markup import escape
 
-    words = {DONE: f"{state['seeds']} seeds", MISSING: "missing"}
+    seeds = f"{state['seeds']} seed{'s' if state['seeds'] > 1 else ''}"
+    words = {DONE: seeds, MISSING: "missing"}
     text = words.get(state["state"], f"{state['state']}: {state['why']}")
     # An error message may hold brackets.
     return f"[{_STYLES[state['state']]}]{escape(text)}[/]"
