@@ -134,6 +134,20 @@ def test_side_by_side_equals_one_after_the_other():
         )
 
 
+def test_a_seed_that_stops_early_leaves_the_batch_and_the_others_as_they_are():
+    parts = _tensors(blobs(spread=2.0))
+    settings = dataclasses.replace(SMALL, epochs=60, stop_patience=4)
+    batched = mlp._Training(parts, 3, settings, [1, 2, 3, 4], "cpu").finish()
+    assert [run.seed for run in batched] == [1, 2, 3, 4]
+    assert len({run.epochs for run in batched}) > 1
+    for run in batched:
+        (alone,) = mlp._Training(parts, 3, settings, [run.seed], "cpu").finish()
+        assert (run.epochs, run.best_epoch) == (alone.epochs, alone.best_epoch)
+        np.testing.assert_allclose(run.train_loss, alone.train_loss, rtol=1e-3)
+        for name, array in alone.state.items():
+            np.testing.assert_allclose(run.state[name], array, rtol=1e-2, atol=1e-3)
+
+
 def test_threads_do_not_change_a_bit():
     settings = dataclasses.replace(SMALL, hidden=(64, 64))
     parts = blobs(features=700)
@@ -163,10 +177,18 @@ def test_stops_after_the_patience_and_not_before():
 
 
 def test_learning_rate_is_halved_after_its_patience():
-    settings = dataclasses.replace(SMALL, epochs=300, lr_patience=2, stop_patience=7)
+    settings = dataclasses.replace(SMALL, lr_patience=2)
     training = mlp._Training(_tensors(blobs()), 3, settings, [0], "cpu")
-    training.finish()
-    assert training.learning_rates[0] <= settings.learning_rate / 2**3
+    best, stale, halvings = -1.0, 0, 0
+    for _ in range(12):
+        training._judge_epoch(training._train_epoch(), 0.0)
+        accuracy = training.runs[0].validation_accuracy[-1]
+        stale = 0 if accuracy > best else stale + 1
+        best = max(best, accuracy)
+        if stale == 2:
+            stale, halvings = 0, halvings + 1
+        assert training.learning_rates[0] == settings.learning_rate / 2**halvings
+    assert halvings > 1
 
 
 def test_learns_what_can_be_learnt():

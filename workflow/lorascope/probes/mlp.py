@@ -44,6 +44,7 @@ def train_mlp(
     seeds: Sequence[int],
     device: str = "cpu",
     threads: int = 1,
+    as_one_batch: bool | None = None,
 ) -> Iterator[Run]:
     """Train one run a seed and yield each when it is finished.
 
@@ -53,8 +54,10 @@ def train_mlp(
         settings: the protocol.
         seeds: a run's seed decides its initial weights, the order of its batches and its dropout, and
             nothing else does: the other seeds of the call have no influence.
-        device: ``cpu`` (a seed a thread) or a CUDA device (all seeds as one batch).
-        threads: seeds trained at a time on a CPU; they change no bit of the result.
+        device: ``cpu`` or a CUDA device.
+        threads: seeds trained at a time where they are not one batch; they change no bit of the result.
+        as_one_batch: whether all seeds train as one model, or a seed a thread; by default what measures
+            better (``make bench-train``): one batch on a GPU, a seed a thread on a CPU.
 
     Raises:
         LorascopeError: fewer than two training adapters, or a loss that is not finite.
@@ -65,7 +68,7 @@ def train_mlp(
         name: (torch.from_numpy(part.features).to(device), torch.from_numpy(part.classes).to(device))
         for name, part in parts.items()
     }
-    if device != "cpu":
+    if device != "cpu" if as_one_batch is None else as_one_batch:
         yield from _Training(on_device, n_classes, settings, list(seeds), device).finish()
         return
 
@@ -89,6 +92,12 @@ class _Adam:
         self.second = [torch.zeros_like(p) for p in parameters]
         self.steps = torch.zeros((), device=parameters[0].device)
 
+    def keep(self, positions: Sequence[int], parameters: list[Tensor]) -> None:
+        """Go on with the given seeds alone, whose parameters are now these."""
+        self.parameters = parameters
+        self.first = [tensor[positions] for tensor in self.first]
+        self.second = [tensor[positions] for tensor in self.second]
+
     def step(self, gradients: Sequence[Tensor], learning_rates: Sequence[float]) -> None:
         self.steps += 1
         counts = [self.steps] * len(self.parameters)
@@ -110,33 +119,46 @@ class _Training:
         self.adam = _Adam(self.network.parameters(), settings.weight_decay)
         self.runs = [Run(seed) for seed in seeds]
         self.learning_rates = [settings.learning_rate] * len(seeds)
-        self.best = {name: tensor.clone() for name, tensor in self.network.tensors().items()}
+        self.best = self.network.of_seeds(range(len(seeds)))
         self.stale = [0] * len(seeds)
         self.stale_rate = [0] * len(seeds)
 
     def finish(self) -> list[Run]:
         """Train until every seed has stopped; return the runs with their scores at the best epoch."""
-        started = time.perf_counter()
-        while any(self._is_active(run, stale) for run, stale in zip(self.runs, self.stale, strict=True)):
+        started, runs = time.perf_counter(), list(self.runs)
+        while self.runs:
             losses = self._train_epoch()
             self._judge_epoch(losses, time.perf_counter() - started)
-        for name, tensor in self.network.tensors().items():
-            tensor.copy_(self.best[name])
-        for name, (features, _) in self.parts.items():
-            scores = self._log_probabilities(features).cpu().numpy()
-            for run, own in zip(self.runs, scores, strict=True):
-                run.log_probabilities[name] = own
-        state = dict(zip(STATE, self.network.folded(), strict=True))
-        for position, run in enumerate(self.runs):
+            self._retire([position for position in range(len(self.runs)) if not self._is_active(position)])
+        return runs
+
+    def _is_active(self, position: int) -> bool:
+        settings = self.settings
+        return self.stale[position] < settings.stop_patience and self.runs[position].epochs < settings.epochs
+
+    def _retire(self, positions: list[int]) -> None:
+        """Score seeds that have stopped and go on without them: a finished seed costs nothing more."""
+        if not positions:
+            return
+        best = self.best.of_seeds(positions)
+        scores = {name: _log_probabilities(best, features) for name, (features, _) in self.parts.items()}
+        state = dict(zip(STATE, best.folded(), strict=True))
+        for row, position in enumerate(positions):
+            run = self.runs[position]
+            run.log_probabilities = {name: values[row].cpu().numpy() for name, values in scores.items()}
             run.state = {
-                f"{name}.{layer}": tensor[position].detach().cpu().numpy()
+                f"{name}.{layer}": tensor[row].cpu().numpy()
                 for name, tensors in state.items()
                 for layer, tensor in enumerate(tensors)
             }
-        return self.runs
+        self._keep([position for position in range(len(self.runs)) if position not in positions])
 
-    def _is_active(self, run: Run, stale: int) -> bool:
-        return stale < self.settings.stop_patience and run.epochs < self.settings.epochs
+    def _keep(self, positions: list[int]) -> None:
+        for name in ("generators", "runs", "learning_rates", "stale", "stale_rate"):
+            values = getattr(self, name)
+            setattr(self, name, [values[position] for position in positions])
+        self.network, self.best = self.network.of_seeds(positions), self.best.of_seeds(positions)
+        self.adam.keep(positions, self.network.parameters())
 
     def _train_epoch(self) -> Tensor:
         """Return the mean loss of each seed over the epoch."""
@@ -167,13 +189,12 @@ class _Training:
 
     def _judge_epoch(self, train_losses: Tensor, seconds: float) -> None:
         features, classes = self.parts["validation"]
-        scores = self._log_probabilities(features)
+        scores = _log_probabilities(self.network, features)
         hits = (scores.argmax(dim=2) == classes).double().mean(dim=1).tolist()
         losses = -scores.gather(2, classes.expand(len(self.runs), -1)[..., None]).mean(dim=(1, 2))
         for position, run in enumerate(self.runs):
-            if self._is_active(run, self.stale[position]):
-                self._record(position, train_losses[position].item(), losses[position].item(), hits[position])
-                run.seconds = seconds
+            self._record(position, train_losses[position].item(), losses[position].item(), hits[position])
+            run.seconds = seconds
 
     def _record(self, position: int, train_loss: float, validation_loss: float, accuracy: float) -> None:
         run = self.runs[position]
@@ -188,8 +209,7 @@ class _Training:
         if better:
             run.best_epoch = run.epochs
             self.stale[position] = self.stale_rate[position] = 0
-            for name, tensor in self.network.tensors().items():
-                self.best[name][position].copy_(tensor[position])
+            self.best.copy_seed(position, self.network)
             return
         self.stale[position] += 1
         self.stale_rate[position] += 1
@@ -197,7 +217,8 @@ class _Training:
             self.learning_rates[position] /= 2
             self.stale_rate[position] = 0
 
-    def _log_probabilities(self, features: Tensor) -> Tensor:
-        """Return log-probabilities [seeds, n, classes] in rows small enough for memory."""
-        logits = [self.network.inference_pass(rows) for rows in torch.split(features, EVALUATION_ROWS)]
-        return torch.log_softmax(torch.cat(logits, dim=1), dim=2)
+
+def _log_probabilities(network: Network, features: Tensor) -> Tensor:
+    """Return log-probabilities [seeds, n, classes] in rows small enough for memory."""
+    logits = [network.inference_pass(rows) for rows in torch.split(features, EVALUATION_ROWS)]
+    return torch.log_softmax(torch.cat(logits, dim=1), dim=2)

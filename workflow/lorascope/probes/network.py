@@ -6,6 +6,7 @@ half of the matrix products; and because a step of fixed buffers can be captured
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from itertools import pairwise
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.1
+_LISTS = ("weights", "gains", "shifts", "means", "variances", "gradients")
 
 
 class Network:
@@ -41,12 +43,21 @@ class Network:
         """Return what the optimizer moves."""
         return [*self.weights, *self.gains, *self.shifts, self.bias]
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return all that a forward pass needs, by name."""
-        lists = {"weight": self.weights, "gain": self.gains, "shift": self.shifts}
-        lists |= {"mean": self.means, "variance": self.variances}
-        named = {f"{name}.{i}": tensor for name, tensors in lists.items() for i, tensor in enumerate(tensors)}
-        return {**named, "bias": self.bias}
+    def of_seeds(self, positions: Sequence[int]) -> "Network":
+        """Return a copy with the given seeds alone."""
+        chosen, rows = copy(self), list(positions)
+        for name in _LISTS:
+            setattr(chosen, name, [tensor[rows] for tensor in getattr(self, name)])
+        chosen.bias = self.bias[rows]
+        return chosen
+
+    def copy_seed(self, position: int, other: "Network") -> None:
+        """Take over one seed's numbers from a network of the same seeds."""
+        for mine, theirs in zip(self._state(), other._state(), strict=True):
+            mine[position].copy_(theirs[position])
+
+    def _state(self) -> list[Tensor]:
+        return [*self.parameters(), *self.means, *self.variances]
 
     @torch.no_grad()
     def training_step(self, x: Tensor, classes: Tensor, masks: Sequence[Tensor]) -> Tensor:
