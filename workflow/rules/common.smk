@@ -9,6 +9,7 @@ from lorascope.study.config import load_config
 from lorascope.study.keys import canonical_json
 from lorascope.study.lock import hold_folder
 from lorascope.study.plan import Plan
+from lorascope.study.sparse_plan import SparsePlan
 
 # `snakemake` may be called by its path, from a shell that has not activated its environment.
 shell.prefix(f"PATH=$PATH:{shlex.quote(str(Path(sys.executable).parent))}; ")
@@ -17,6 +18,7 @@ shell.prefix(f"PATH=$PATH:{shlex.quote(str(Path(sys.executable).parent))}; ")
 try:
     PLAN = Plan(load_config(config))
     PLAN.check()
+    SPARSE = SparsePlan(PLAN.config)
 except LorascopeError as error:
     raise WorkflowError(str(error)) from None
 
@@ -27,6 +29,9 @@ STUDIES_KEY = PLAN.key()
 
 wildcard_constraints:
     dataset="|".join(map(re.escape, PLAN.config["datasets"])),
+    images="digits|fashion|hub|disk",
+    gate="|".join(map(re.escape, PLAN.config["sparse"]["gates"])),
+    seed="[0-9]+",
     representation="|".join(REPRESENTATIONS + LAYER_REPRESENTATIONS),
     layer_set="|".join(PLAN.config["layer_patterns"]),
     probe="|".join(PLAN.config["probes"]),
@@ -199,3 +204,30 @@ def all_features(wildcards):
         for cell in PLAN.cells(dataset)
         for path in cell.features
     ]
+
+
+def image_settings(wildcards):
+    same_key(wildcards, SPARSE.images_key)
+    return canonical_json(SPARSE.image_settings)
+
+
+def prepared_images(wildcards):
+    return ancient(f"{SPARSE.images}/manifest.json")
+
+
+def sparse_settings(wildcards):
+    same_key(wildcards, SPARSE.run_key(wildcards.gate))
+    return canonical_json(SPARSE.run_settings(wildcards.gate))
+
+
+def sparse_files(wildcards):
+    return SPARSE.run_files
+
+
+def sparse_stamp(wildcards):
+    return SPARSE.stamp
+
+
+def sparse_results(wildcards):
+    """The page, and what is behind it: snakemake does not miss a file behind one that is up to date."""
+    return [SPARSE.page, SPARSE.stamp, *SPARSE.run_files]

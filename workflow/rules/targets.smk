@@ -19,6 +19,15 @@ rule features:
         "Target {rule} is complete"
 
 
+rule sparse:
+    """The page of the study of sparse training."""
+    input:
+        sparse_results,
+    localrule: True
+    message:
+        "Target {rule} is complete: {input[0]}"
+
+
 for name in REPRESENTATIONS + LAYER_REPRESENTATIONS:
 
     rule:

@@ -18,7 +18,7 @@ class TrainSettings:
     target_activation_rate: float = 0.06
     epochs: int = 20
     batch: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 0.002
     weight_decay: float = 0.01
     clip: float = 1.0
     crop: int = 0

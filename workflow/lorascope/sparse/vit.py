@@ -16,9 +16,9 @@ class ViTSettings:
     """Sizes; see ``sparse.vit`` in the config schema."""
 
     patch: int = 4
-    width: int = 256
-    depth: int = 6
-    heads: int = 8
+    width: int = 64
+    depth: int = 2
+    heads: int = 4
     mlp_ratio: float = 2.0
     dropout: float = 0.1
 

@@ -14,11 +14,20 @@ from jsonschema.exceptions import best_match
 from lorascope.data.split import SplitSettings
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
+from lorascope.gates.registry import parse_gate
 
 # The rules of the workflow; a data set's name becomes a target beside them.
 RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "fit", "extract", "train", "stamp")
-RULES += ("aggregate", "page")
-TARGETS = {*REPRESENTATIONS, *LAYER_REPRESENTATIONS, "report", "summary", "features", *RULES}
+RULES += (
+    "aggregate",
+    "page",
+    "sparse_images",
+    "sparse_train",
+    "sparse_stamp",
+    "sparse_compare",
+    "sparse_page",
+)
+TARGETS = {*REPRESENTATIONS, *LAYER_REPRESENTATIONS, "report", "summary", "features", "sparse", *RULES}
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 # The default study lies beside the Snakefile, two folders above the package.
 DEFAULT_STUDY = Path(__file__).parents[3] / "config.yaml"
@@ -88,6 +97,8 @@ def load_config(config: dict) -> dict:
     if isinstance(filled["dataset"], str):
         filled["dataset"] = [filled["dataset"]]
     _check_names(filled)
+    for gate in filled["sparse"]["gates"]:
+        parse_gate(gate, filled["sparse"]["target_activation_rate"])
     SplitSettings(**filled["split"])
     return filled
 

@@ -8,6 +8,8 @@ ZOO_BASE = ("lorascope.zoo.base",)
 ZOO_TRAIN = ("lorascope.zoo.train", "lorascope.zoo.shards")
 PREPARE = ("lorascope.data.prepare", "lorascope.data.sources")
 LABEL = ("lorascope.data.labels",)
+SPARSE_IMAGES = ("lorascope.sparse.images",)
+SPARSE_RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report")
 RESULTS = ("lorascope.stats.aggregate", "lorascope.report.page")
 
 

@@ -1,0 +1,115 @@
+"""The files of the study of sparse training: images, one run a gate and seed, comparison and page."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+
+from lorascope.data.fingerprint import folder_fingerprint
+from lorascope.study import steps
+from lorascope.study.keys import code_digest, key_of
+
+# Settings of the study that do not reach a training run.
+NOT_OF_A_RUN = ("images", "gates", "seeds", "first_seed")
+
+
+@dataclass(frozen=True)
+class SparseRun:
+    """One gate trained with one seed.
+
+    Attributes:
+        key: content address of all that the run depends on but its seed.
+        folder: where it writes.
+    """
+
+    gate: str
+    seed: int
+    key: str
+    folder: str
+
+    @property
+    def files(self) -> list[str]:
+        """What the run leaves for the comparison."""
+        return [f"{self.folder}/epochs.parquet", f"{self.folder}/run.json"]
+
+
+class SparsePlan:
+    """All paths and keys of the study of sparse training.
+
+    Args:
+        config: what :func:`lorascope.study.config.load_config` returned.
+    """
+
+    def __init__(self, config: dict):
+        self.settings = config["sparse"]
+        self.results = PurePosixPath(config["results"], "sparse", self.image_settings["source"])
+
+    def folder(self, *steps: str) -> str:
+        """Return a path below the folder of these images."""
+        return str(self.results.joinpath(*steps))
+
+    @property
+    def image_settings(self) -> dict:
+        """Return what decides the prepared images."""
+        return self.settings["images"]
+
+    @cached_property
+    def images_key(self) -> str:
+        """Return the key of the prepared images.
+
+        Raises:
+            LorascopeError: the images' folder is missing or empty.
+        """
+        local = self.image_settings["source"] in ("fashion", "disk")
+        fingerprint = folder_fingerprint(self.image_settings["path"]) if local else ""
+        return key_of("sparse-images", self.image_settings, fingerprint, code_digest(*steps.SPARSE_IMAGES))
+
+    @property
+    def images(self) -> str:
+        """Return the folder of the prepared images."""
+        return self.folder("images", self.images_key)
+
+    def run_settings(self, gate: str) -> dict:
+        """Return what ``lorascope sparse-train`` is given for one gate."""
+        shared = {name: value for name, value in self.settings.items() if name not in NOT_OF_A_RUN}
+        return {"gate": gate, **shared}
+
+    def run_key(self, gate: str) -> str:
+        """Return the key of the runs of a gate."""
+        code = code_digest(*steps.sparse_train(gate))
+        return key_of("sparse-train", self.images_key, self.run_settings(gate), code)
+
+    def run(self, gate: str, seed: int) -> SparseRun:
+        """Return the run of one gate with one seed."""
+        key = self.run_key(gate)
+        return SparseRun(gate, seed, key, self.folder("runs", gate, key, f"seed-{seed}"))
+
+    @cached_property
+    def runs(self) -> list[SparseRun]:
+        """All runs, gate by gate."""
+        first, count = self.settings["first_seed"], self.settings["seeds"]
+        return [self.run(gate, first + k) for gate in self.settings["gates"] for k in range(count)]
+
+    @property
+    def run_files(self) -> list[str]:
+        """The files of all runs."""
+        return [path for run in self.runs for path in run.files]
+
+    @cached_property
+    def key(self) -> str:
+        """Return the key of comparison and page: all that they are made from."""
+        return key_of("sparse", [run.folder for run in self.runs], code_digest(*steps.SPARSE_RESULTS))
+
+    @property
+    def stamp(self) -> str:
+        """Return the file that says which study the plain-named results belong to."""
+        return self.folder(".study", self.key)
+
+    @property
+    def comparison(self) -> str:
+        """Return the folder of the comparison."""
+        return self.folder("comparison")
+
+    @property
+    def page(self) -> str:
+        """Return the page."""
+        return self.folder("report", "index.html")
