@@ -16,7 +16,7 @@ from lorascope.errors import LorascopeError
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
 MAX_HEADER_BYTES = 16 << 20
 """Real headers take some hundred kilobytes, with the longest training metadata a few megabytes."""
-MAX_TENSORS = 50_000
+MAX_TENSORS = 20_000
 MAX_NAME = 300
 
 _LENGTH_BYTES = 8

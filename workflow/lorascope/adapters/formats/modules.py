@@ -42,7 +42,11 @@ class Module:
 
 
 def group_parts(header: Header) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
-    """Return stem → role → key, and stem → family."""
+    """Return stem → role → key, and stem → family.
+
+    Raises:
+        LorascopeError: a tensor of a family that is not supported, or nothing but alphas.
+    """
     grouped: dict[str, dict[str, str]] = defaultdict(dict)
     families: dict[str, str] = {}
     for key in header.tensors:
@@ -71,6 +75,17 @@ def module_of(
     config: PeftConfig | None,
     configs: Mapping[str, PeftConfig],
 ) -> Module:
+    """Check the parts of one module and work out its scale.
+
+    Args:
+        family: as :func:`group_parts` found it.
+        keys: role → key.
+        config: PEFT's configuration beside the file.
+        configs: those in the header, by model of the pipeline.
+
+    Raises:
+        LorascopeError: parts that do not fit together, or to the configuration.
+    """
     layer = layer_of(stem)
     try:
         sizes = sizes_of(family, {role: header.tensors[key].shape for role, key in keys.items()})
@@ -101,9 +116,10 @@ def _alpha(
     configs: Mapping[str, PeftConfig],
 ) -> tuple[float, str, float]:
     """Return (alpha, where it came from, scale) by the rule of the module's family."""
-    if sizes.dim is None:
+    if sizes.dim is None and config is None:
+        # Two whole factors: LyCORIS scales by 1, PEFT as it does all others.
         return 1.0, DEFAULT, 1.0
-    if "alpha" in keys and (alpha := _alpha_tensor(header, keys["alpha"])):
+    if sizes.dim and "alpha" in keys and (alpha := _alpha_tensor(header, keys["alpha"])):
         return alpha, TENSOR, alpha / sizes.dim
     in_header = configs.get(component_of(layer), configs.get(""))
     if "alpha" in keys or (config or in_header) is None:
@@ -111,12 +127,13 @@ def _alpha(
         return float(sizes.dim), DEFAULT, 1.0
     chosen, source = (config, CONFIG) if config else (in_header, HEADER)
     module = stem.removeprefix("base_model.model.") if config else layer
-    if (rank := chosen.rank_of(module)) != sizes.dim:
+    rank = chosen.rank_of(module)
+    if sizes.dim not in (rank, None):
         raise LorascopeError(
             f"{header.path}: layer {layer[:200]}: rank {sizes.dim}, but {source} says {rank}"
         )
     alpha = float(chosen.alpha_of(module))
-    return alpha, source, chosen.scale(alpha, sizes.dim)
+    return alpha, source, chosen.scale(alpha, rank)
 
 
 def _alpha_tensor(header: Header, key: str) -> float:
@@ -131,6 +148,7 @@ def _alpha_tensor(header: Header, key: str) -> float:
 def notes_on(
     modules: Mapping[str, Module], metadata: Mapping[str, str], configs: list[PeftConfig]
 ) -> tuple[str, ...]:
+    """Return what a reader of ΔW should know about where its scale came from, one line each."""
     notes = [note for config in configs for note in config.notes]
     sources = Counter(module.alpha_source for module in modules.values() if module.sizes.dim)
     unknown = sources[DEFAULT]

@@ -46,6 +46,9 @@ _LDM_OUTSIDE = {
     "label_emb.0.0": "add_embedding.linear_1",
     "label_emb.0.2": "add_embedding.linear_2",
 }
+_UNET_PARTS = (
+    "down_blocks", "mid_block", "up_blocks", "conv_in", "conv_out", "time_embedding", "add_embedding",
+)  # fmt: skip
 _OLD_TEXT = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out.0": "out_proj"}
 
 
@@ -63,9 +66,14 @@ def layer_of(stem: str) -> str:
 
 
 def component_of(layer: str) -> str:
-    """Return which model of a pipeline a canonical layer belongs to: ``unet``, ``text_encoder``, …"""
+    """Return which model of a pipeline a canonical layer belongs to: ``unet``, ``text_encoder``, …
+
+    ``model`` stands for any other model, e.g. a language model that PEFT adapted.
+    """
     first = layer.split(".", 1)[0]
-    return first if first.startswith(TEXT_ENCODER) or first == "transformer" else "unet"
+    if first.startswith(TEXT_ENCODER) or first == "transformer":
+        return first
+    return "unet" if first in _UNET_PARTS else "model"
 
 
 def _text_projection(path: str) -> str:

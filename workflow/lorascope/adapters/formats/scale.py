@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from lorascope.errors import LorascopeError
@@ -15,12 +16,16 @@ TENSOR, CONFIG, HEADER, DEFAULT = "tensor", "adapter_config.json", "header", "de
 CONFIG_NAME = "adapter_config.json"
 HEADER_ENTRY = "lora_adapter_metadata"
 MAX_CONFIG_BYTES = 4 << 20
+MAX_PATTERNS, MAX_EXPRESSIONS, MAX_EXPRESSION = 2048, 16, 300
 
 _COMPONENTS = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
 _PEFT_TYPES = ("LORA", "LOHA", "LOKR")
 _NOT_BASE_DELTA = ("pissa", "olora", "corda", "eva", "loftq", "lora_ga")
-# A pattern may be a regular expression from a stranger; these forms can take for ever on a short name.
-_REPEATS = re.compile(r"(?<!\\)[*+{]")
+_NAME = re.compile(r"[\w.]+")
+# A pattern may be an expression from a stranger, and Python's can take for ever on a short name: one repeat
+# is allowed, beside those of digits that end at a dot, and none of a group.
+_HARMLESS_REPEAT = re.compile(r"(?:\\d|\[0-9\])\+\\\.")
+_REPEAT = re.compile(r"[*+?{]")
 _REPEATED_GROUP = re.compile(r"\)[*+{?]|\\[1-9]|\(\?")
 
 
@@ -59,10 +64,20 @@ class PeftConfig:
 
 def _matching(patterns: Mapping[str, object], module: str) -> str | None:
     """Return the first pattern that names the module or its end, as PEFT does."""
+    ending = f".{module}"
     for pattern in patterns:
-        if re.match(rf"(.*\.)?({pattern})$", module):
+        if _NAME.fullmatch(pattern):
+            # A plain name: no need for an expression, which would cost a second at a thousand of them.
+            if ending.endswith(f".{pattern}"):
+                return pattern
+        elif _expression(pattern).match(module):
             return pattern
     return None
+
+
+@lru_cache(maxsize=2 * MAX_EXPRESSIONS)
+def _expression(pattern: str) -> re.Pattern:
+    return re.compile(rf"(.*\.)?({pattern})$")
 
 
 def read_config(path: Path) -> PeftConfig:
@@ -150,14 +165,24 @@ def _pattern(entries: dict, name: str, where: str, whole: bool = False) -> dict:
     patterns = entries.get(name) or {}
     if not isinstance(patterns, dict):
         raise LorascopeError(f"{where}: {name} is not a JSON object")
+    expressions = [pattern for pattern in patterns if not _NAME.fullmatch(pattern)]
+    if len(patterns) > MAX_PATTERNS or len(expressions) > MAX_EXPRESSIONS:
+        raise LorascopeError(
+            f"{where}: {name} has {len(patterns)} entries, {len(expressions)} of them expressions; "
+            f"at most {MAX_PATTERNS} and {MAX_EXPRESSIONS} are read"
+        )
     for pattern, value in patterns.items():
         _number(value, f"{name} of {pattern[:60]!r}", where, whole)
-        if len(pattern) > 300 or len(_REPEATS.findall(pattern)) > 2 or _REPEATED_GROUP.search(pattern):
-            raise LorascopeError(
-                f"{where}: {name}: the expression {pattern[:60]!r} is too complex to be trusted"
-            )
-        try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise LorascopeError(f"{where}: {name}: {pattern[:60]!r} is no expression ({error})") from None
+    for expression in expressions:
+        _check_expression(expression, f"{where}: {name}")
     return patterns
+
+
+def _check_expression(pattern: str, where: str) -> None:
+    repeats = len(_REPEAT.findall(_HARMLESS_REPEAT.sub("", pattern)))
+    if len(pattern) > MAX_EXPRESSION or repeats > 1 or _REPEATED_GROUP.search(pattern):
+        raise LorascopeError(f"{where}: the expression {pattern[:60]!r} is too complex to be trusted")
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise LorascopeError(f"{where}: {pattern[:60]!r} is no expression ({error})") from None

@@ -1,0 +1,111 @@
+"""Numbers about ΔW = up · down, from the factors alone: ⟨ΔW₁, ΔW₂⟩ = Σ (B₁ᵀB₂) ∘ (A₁A₂ᵀ)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from lorascope.adapters.files import AdapterFile, Factors
+from lorascope.errors import LorascopeError
+
+
+def inner_product(left: Factors, right: Factors) -> float:
+    """Return ⟨ΔW, ΔW′⟩_F in float64; NaN or infinite where a factor is."""
+    with np.errstate(all="ignore"):
+        up = left.up.T.astype(np.float64) @ right.up.astype(np.float64)
+        down = left.down.astype(np.float64) @ right.down.T.astype(np.float64)
+        return float(np.sum(up * down))
+
+
+def norm(factors: Factors) -> float:
+    """Return ‖ΔW‖_F."""
+    # Rounding may leave a tiny negative square where the terms cancel.
+    square = inner_product(factors, factors)
+    return math.sqrt(max(square, 0.0)) if math.isfinite(square) else math.nan
+
+
+@dataclass(frozen=True)
+class LayerDifference:
+    """How one layer differs between two adapters.
+
+    Attributes:
+        layer: canonical path.
+        cosine: ⟨ΔW, ΔW′⟩ / (‖ΔW‖ ‖ΔW′‖); None where a norm is 0 or not finite.
+        norm_ratio: ‖ΔW′‖ / ‖ΔW‖; None likewise.
+        norms: both norms; None where not finite.
+    """
+
+    layer: str
+    cosine: float | None
+    norm_ratio: float | None
+    norms: tuple[float | None, float | None]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two adapters differ.
+
+    Attributes:
+        layers: one entry a layer that both have in the same shape.
+        cosine, norm_ratio: over all these layers as one long vector; None where a norm is 0 or not finite.
+        only_first, only_second: layers that one of them lacks.
+        other_shape: layers whose d_out or d_in differ.
+    """
+
+    layers: tuple[LayerDifference, ...]
+    cosine: float | None
+    norm_ratio: float | None
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+    other_shape: tuple[str, ...]
+
+
+def compare_adapters(first: AdapterFile, second: AdapterFile) -> Difference:
+    """Compare two adapters layer by layer, from their factors; a convolution's kernel counts into d_in.
+
+    Raises:
+        LorascopeError: they have no layer in common.
+    """
+    shared = [layer for layer in first.layers if layer in second.layers]
+    same = [layer for layer in shared if first.shapes[layer][:2] == second.shapes[layer][:2]]
+    if not same:
+        raise LorascopeError(f"{first.path} and {second.path} have no layer of the same name and shape")
+    products = {layer: _products(first.layers[layer], second.layers[layer]) for layer in same}
+    total = np.sum(list(products.values()), axis=0)
+    return Difference(
+        layers=tuple(_difference(layer, *values) for layer, values in products.items()),
+        cosine=_cosine(*total),
+        norm_ratio=_ratio(*total),
+        only_first=tuple(layer for layer in first.layers if layer not in second.layers),
+        only_second=tuple(layer for layer in second.layers if layer not in first.layers),
+        other_shape=tuple(layer for layer in shared if layer not in set(same)),
+    )
+
+
+def _products(left: Factors, right: Factors) -> tuple[float, float, float]:
+    return inner_product(left, left), inner_product(left, right), inner_product(right, right)
+
+
+def _difference(layer: str, left: float, mixed: float, right: float) -> LayerDifference:
+    norms = tuple(math.sqrt(max(square, 0.0)) if math.isfinite(square) else None for square in (left, right))
+    return LayerDifference(layer, _cosine(left, mixed, right), _ratio(left, mixed, right), norms)
+
+
+def _cosine(left: float, mixed: float, right: float) -> float | None:
+    if not _comparable(left, mixed, right):
+        return None
+    return float(np.clip(mixed / math.sqrt(left) / math.sqrt(right), -1, 1))
+
+
+def _ratio(left: float, mixed: float, right: float) -> float | None:
+    return math.sqrt(right) / math.sqrt(left) if _comparable(left, mixed, right) else None
+
+
+def _comparable(left: float, mixed: float, right: float) -> bool:
+    return left > 0 and right > 0 and all(map(math.isfinite, (left, mixed, right)))
+
+
+def layer_norms(adapter: AdapterFile) -> Mapping[str, float]:
+    """Return layer → ‖ΔW‖_F; NaN where a factor is not finite."""
+    return {layer: norm(factors) for layer, factors in adapter.layers.items()}
