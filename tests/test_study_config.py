@@ -33,7 +33,7 @@ def keys_of(part, path=""):
 def all_keys():
     yield from keys_of(schema())
     yield from keys_of(schema()["properties"]["datasets"]["additionalProperties"], "datasets.*.")
-    for source in ("sanity", "disk", "hub", "zoo"):
+    for source in ("sanity", "disk", "folder", "hub", "zoo"):
         yield from keys_of(schema()["$defs"][source], f"{source}.")
 
 
@@ -44,7 +44,7 @@ def test_every_key_has_a_description():
 
 
 def test_every_key_has_a_default_unless_it_is_required():
-    required = {"datasets.*.source", "disk.path", "hub.path"}
+    required = {"datasets.*.source", "disk.path", "folder.path", "hub.path"}
     bare = {path for path, entry in all_keys() if "default" not in entry and "const" not in entry}
     assert bare == required
 
@@ -167,7 +167,7 @@ DISK = {"source": "disk", "path": "x"}
         ({}, "config: dataset: unknown name 'zoo'; known: none"),
         (
             config(datasets={"zoo": {"source": "web"}}),
-            "datasets.zoo.source: 'web' is not one of zoo, hub, disk, sanity",
+            "datasets.zoo.source: 'web' is not one of zoo, hub, disk, folder, sanity",
         ),
         (config(datasets={"zoo": {}}), "datasets.zoo: 'source' is a required property"),
         (config(datasets={"zoo": None}), "datasets.zoo: None is empty, not a map"),

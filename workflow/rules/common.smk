@@ -78,6 +78,11 @@ def data_settings(wildcards):
     return canonical_json(PLAN.settings(wildcards.dataset))
 
 
+def prepare_threads(wildcards):
+    """Only adapter files are read in parallel; other sources are one stream."""
+    return 8 if PLAN.settings(wildcards.dataset)["source"] == "folder" else 1
+
+
 def data_tables(wildcards):
     folder = PLAN.data_folder(wildcards.dataset)
     return ancient([f"{folder}/source.parquet", f"{folder}/source.json"])

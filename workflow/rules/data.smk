@@ -16,6 +16,7 @@ rule prepare:
         "logs/{dataset}/prepare/{key}.tsv"
     conda:
         "../../envs/lorascope.yaml"
+    threads: prepare_threads
     resources:
         mem_mb=2000,
         runtime=120,

@@ -1,6 +1,8 @@
 """Sub-commands that lay a data set out and label it."""
 
 import argparse
+import shutil
+from pathlib import Path
 
 from lorascope.cli.bars import WatchedSource, bar
 from lorascope.cli.options import json_map, log, origin_of, step
@@ -28,7 +30,7 @@ def _prepare(options: argparse.Namespace) -> None:
     from lorascope.study.config import load_dataset
 
     settings = load_dataset(options.settings, options.dataset)
-    source = open_source(settings, options.shards)
+    source = open_source(settings, options.shards, options.out, options.threads)
     origin = origin_of(options, settings, *steps.PREPARE)
     with bar(f"prepare {options.dataset}", source.adapters.num_rows) as advance:
         written = prepare(
@@ -36,6 +38,15 @@ def _prepare(options: argparse.Namespace) -> None:
         )
     counts = ", ".join(f"{written[name]} {name}" for name in ("adapters", "matrices", "parameters"))
     log(f"{options.dataset}: {counts}")
+    if settings["source"] == "folder":
+        _finish_folder(Path(options.out), source.origin)
+
+
+def _finish_folder(out: Path, origin: dict) -> None:
+    from lorascope.data.sources.folder import PARTS_FOLDER, REJECTED_FILE
+
+    log(f"{origin['rejected']} of {origin['files']} files rejected: {out / REJECTED_FILE}")
+    shutil.rmtree(out / PARTS_FOLDER)
 
 
 def _label(options: argparse.Namespace) -> None:

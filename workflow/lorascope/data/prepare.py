@@ -41,10 +41,11 @@ def prepare(
     out_dir = Path(out_dir)
     n_adapters = source.adapters.num_rows
     groups = _group_matrices(source.matrices, grouping)
-    fingerprints = np.zeros(n_adapters, np.uint64)
+    fingerprints = np.zeros(n_adapters, np.uint64) if source.fingerprints is None else source.fingerprints
     with WeightsWriter(out_dir / "weights", groups, n_adapters) as writer:
         for start, batch in _checked(source, dataset):
-            fingerprints[start : start + _rows(batch)] = adapter_fingerprints(batch)
+            if source.fingerprints is None:
+                fingerprints[start : start + _rows(batch)] = adapter_fingerprints(batch)
             writer.write(batch)
     write_table(out_dir / "layers.parquet", layer_table(groups, writer.digests, n_adapters))
     fingerprint_column = pa.array(fingerprints, pa.uint64())

@@ -63,6 +63,10 @@ def _cell_words(cell: dict | None) -> str:
 def warnings(summary: Summary) -> list[str]:
     """What a reader must know before any score: one sentence or two each."""
     found = [SANITY_WARNING] if summary.results["sanity"] else []
+    source = summary.results["manifest"]["source"]
+    if isinstance(source, dict) and source.get("rejected"):
+        count = f"{source['rejected']} of {plural(source['files'], 'file')}"
+        found.append(f"{count} could not be used; rejected.csv beside the prepared data says which and why.")
     across = summary.results["duplicates"]["across_parts"]
     if across and not summary.results["sanity"]:
         sets = plural(across, "set")

@@ -15,6 +15,8 @@ from lorascope.zoo.recipe import Recipe
 
 SHIPPED_BASE = "zoo/base.safetensors"
 PAGE_TEMPLATES = "report/templates"
+# What of a data set's entry decides which adapters `prepare` lays out.
+PLACE_SETTINGS = ("source", "path", "hub_split", "labels", "path_column", "max_rank", "max_rejected")
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,8 @@ class Plan:
     def _data_key(self, dataset: str) -> str:
         settings = self.settings(dataset)
         upstream = self.zoo_key(dataset) if settings["source"] == "zoo" else source_fingerprint(settings)
-        place = {name: settings[name] for name in ("source", "path", "hub_split") if name in settings}
-        if settings["source"] == "disk":
+        place = {name: settings[name] for name in PLACE_SETTINGS if name in settings}
+        if settings["source"] in ("disk", "folder"):
             place.pop("path")  # the fingerprint says what is there; where it lies does not matter
         return key_of("prepare", upstream, place, self.config["grouping"], code_digest(*steps.PREPARE))
 

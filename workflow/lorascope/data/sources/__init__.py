@@ -36,6 +36,10 @@ def source_layers(settings: dict) -> list[str]:
         return sanity_layers()
     if kind == "hub":
         return known_layers(settings["architecture"])
+    if kind == "folder":
+        from lorascope.data.sources.folder import folder_layers
+
+        return folder_layers(settings)
     from lorascope.data.sources.arrow import disk_columns
 
     parsed = {name: parse_matrix_name(name) for name in disk_columns(settings["path"])}
@@ -52,6 +56,10 @@ def source_fingerprint(settings: dict) -> str:
     """
     if settings["source"] == "disk":
         return folder_fingerprint(settings["path"])
+    if settings["source"] == "folder":
+        from lorascope.data.sources.folder import fingerprint_of
+
+        return fingerprint_of(settings)
     if settings["source"] == "hub":
         if Path(settings["path"]).is_dir():
             return folder_fingerprint(settings["path"])
@@ -75,12 +83,16 @@ def _hub_commit(path: str, revision: str) -> str:
         ) from None
 
 
-def open_source(settings: dict, shards: Sequence[str] = ()) -> Source:
+def open_source(
+    settings: dict, shards: Sequence[str] = (), work_dir: str | Path = ".", processes: int = 1
+) -> Source:
     """Open a data set for :func:`lorascope.data.prepare.prepare`.
 
     Args:
         settings: one entry of ``datasets`` in the config.
         shards: the zoo's shard files, for ``source: zoo``.
+        work_dir: where ``source: folder`` keeps what it has read until the data set is laid out.
+        processes: how many read files at the same time.
     """
     kind = settings["source"]
     if kind == "zoo":
@@ -91,6 +103,10 @@ def open_source(settings: dict, shards: Sequence[str] = ()) -> Source:
         from lorascope.data.sources.sanity import load_sanity
 
         return load_sanity()
+    if kind == "folder":
+        from lorascope.data.sources.folder import load_folder
+
+        return load_folder(settings, work_dir, processes)
     if kind == "hub":
         from lorascope.data.sources.arrow import load_hub
 

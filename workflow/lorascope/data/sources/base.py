@@ -23,9 +23,12 @@ class Source:
         adapters: one row an adapter: ``adapter`` (id), then whatever the source knows about it.
         batches: yields the weights in row order, as column → float32 array [n, rows, cols].
         origin: where the data came from; goes into the manifest.
+        fingerprints: uint64 [adapters], equal where adapters are; None leaves it to `prepare`, for which
+            adapters are equal when all their weights are.
     """
 
     matrices: list[MatrixInfo]
     adapters: pa.Table
     batches: Callable[[], Iterator[Batch]]
     origin: dict = field(default_factory=dict)
+    fingerprints: np.ndarray | None = None
