@@ -41,6 +41,7 @@ def keys(plan):
     return {
         "data": plan.data_key("mine"),
         "labels": plan.label_key("mine"),
+        "passport": plan.passport_key("mine"),
         "features": {name: plan.feature_key("mine", name) for name in COMPUTED},
         "cells": {(cell.representation, cell.layer_set): cell.key for cell in plan.cells("mine")},
         "study": plan.study_key("mine"),
@@ -56,8 +57,8 @@ def changed(one, other):
     return steps
 
 
-AFTER_LABELS = {"labels", "cells", "study"}
-EVERYTHING = {"data", "labels", "features", "cells", "study"}
+AFTER_LABELS = {"labels", "passport", "cells", "study"}
+EVERYTHING = {"data", "labels", "passport", "features", "cells", "study"}
 
 
 @pytest.mark.parametrize(

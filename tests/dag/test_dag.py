@@ -31,6 +31,7 @@ def test_the_default_target_is_the_page_of_the_zoo(tmp_path):
         "zoo_picture": 1,
         "prepare": 1,
         "label": 1,
+        "passport": 1,
         "fit": 4,
         "extract": 22,
         "train": 24,
@@ -42,7 +43,7 @@ def test_the_default_target_is_the_page_of_the_zoo(tmp_path):
 
 
 def test_one_representation_needs_only_its_own_features(tmp_path):
-    expected = {"prepare": 1, "label": 1, "extract": 2, "train": 2, "spectral": 1}
+    expected = {"prepare": 1, "label": 1, "passport": 1, "extract": 2, "train": 2, "spectral": 1}
     assert planned(tmp_path, "spectral", dataset="sanity") == expected
 
 

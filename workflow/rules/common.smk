@@ -102,6 +102,18 @@ def label_settings(wildcards):
     return canonical_json(PLAN.label_settings(wildcards.dataset))
 
 
+def label_folder(wildcards):
+    return PLAN.label_folder(wildcards.dataset)
+
+
+def passport_key(wildcards):
+    return same_key(wildcards, PLAN.passport_key(wildcards.dataset))
+
+
+def passport_file(wildcards):
+    return ancient(PLAN.passport(wildcards.dataset)[0])
+
+
 def fitted_of(wildcards):
     same_key(wildcards, PLAN.fit_key(wildcards.dataset, wildcards.representation))
     return wildcards.representation
@@ -154,7 +166,7 @@ def all_cells(wildcards):
 
 
 def label_tables(wildcards):
-    folder = PLAN.label_folder(wildcards.dataset)
+    folder = label_folder(wildcards)
     return [f"{folder}/adapters.parquet", f"{folder}/manifest.json"]
 
 

@@ -1,4 +1,5 @@
-# In: a source. Out: <dataset>/data/<key>/ weights, layer table; <dataset>/labels/<key>/ labels, split, manifest.
+# In: a source. Out: <dataset>/data/<key>/ weights, layer table; <dataset>/labels/<key>/ labels, split, manifest;
+# <dataset>/passport/<key>/ what must be known of the data set before any score is read.
 
 
 rule prepare:
@@ -64,4 +65,38 @@ rule label:
         " --data {params.data}"
         " --settings {params.settings:q}"
         " --key {wildcards.key}"
+        " --out {params.folder} 2> {log}"
+
+
+rule passport:
+    """Say how the adapters started, what is there twice, and what the parts share, before any score."""
+    input:
+        data=data_weights,
+        labels=label_tables,
+    output:
+        passport=f"{RESULTS}/{{dataset}}/passport/{{key}}/passport.json",
+        norms=f"{RESULTS}/{{dataset}}/passport/{{key}}/norms.parquet",
+    log:
+        "logs/{dataset}/passport/{key}.log",
+    benchmark:
+        "logs/{dataset}/passport/{key}.tsv"
+    priority: 1
+    conda:
+        "../../envs/lorascope.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        key=passport_key,
+        data=data_folder,
+        labels=label_folder,
+        folder=subpath(output.passport, parent=True),
+    message:
+        "Passport of {wildcards.dataset}"
+    shell:
+        "exec lorascope passport"
+        " --data {params.data}"
+        " --labels {params.labels}"
+        " --key {params.key}"
+        " --threads {threads}"
         " --out {params.folder} 2> {log}"

@@ -6,6 +6,7 @@ rule train:
     input:
         features=cell_features,
         adapters=cell_adapters,
+        passport=passport_file,
     output:
         runs=f"{RESULTS}/{{dataset}}/probes/{{representation}}/{{layer_set}}.{{probe}}/{{key}}/seeds-{{first}}-{{last}}.runs.parquet",
         details=f"{RESULTS}/{{dataset}}/probes/{{representation}}/{{layer_set}}.{{probe}}/{{key}}/seeds-{{first}}-{{last}}.details.parquet",

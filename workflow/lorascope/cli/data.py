@@ -21,6 +21,10 @@ def add(commands) -> None:
     label.add_argument("--data", required=True, help="folder that `prepare` wrote")
     label.add_argument("--settings", type=json_map, required=True, help="label, group and split, as JSON")
     label.add_argument("--out", required=True, help="folder to write into")
+    passport = step(commands, "passport", _passport, "say what must be known before any score is read")
+    passport.add_argument("--data", required=True, help="folder that `prepare` wrote")
+    passport.add_argument("--labels", required=True, help="folder that `label` wrote")
+    passport.add_argument("--out", required=True, help="folder to write into")
 
 
 def _prepare(options: argparse.Namespace) -> None:
@@ -65,3 +69,16 @@ def _label(options: argparse.Namespace) -> None:
     log(f"{len(manifest['classes'])} classes, split {manifest['split']}")
     if manifest["duplicates"]:
         log(f"{len(manifest['duplicates'])} set(s) of equal adapters, each kept in one part")
+
+
+def _passport(options: argparse.Namespace) -> None:
+    from lorascope.passport.passport import write_passport
+    from lorascope.passport.words import passport_lines
+    from lorascope.study import steps
+
+    origin = origin_of(options, {}, *steps.PASSPORT)
+    passport = write_passport(options.data, options.labels, options.out, origin)
+    # On the screen too: whoever starts a study should see this before its scores.
+    for line in passport_lines(passport):
+        print(line)
+        log(line)

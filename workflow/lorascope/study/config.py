@@ -17,16 +17,9 @@ from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
 from lorascope.gates.registry import parse_gate
 
 # The rules of the workflow; a data set's name becomes a target beside them.
-RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "fit", "extract", "train", "stamp")
-RULES += (
-    "aggregate",
-    "page",
-    "sparse_images",
-    "sparse_train",
-    "sparse_stamp",
-    "sparse_compare",
-    "sparse_page",
-)
+RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "passport", "fit", "extract", "train")
+RULES += ("stamp", "aggregate", "page")
+RULES += ("sparse_images", "sparse_train", "sparse_stamp", "sparse_compare", "sparse_page")
 TARGETS = {*REPRESENTATIONS, *LAYER_REPRESENTATIONS, "report", "summary", "features", "sparse", *RULES}
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 # The default study lies beside the Snakefile, two folders above the package.

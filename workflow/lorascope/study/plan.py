@@ -203,6 +203,16 @@ class Plan:
         """Return the folder of the label and split table."""
         return self.folder(dataset, "labels", self.label_key(dataset))
 
+    def passport_key(self, dataset: str) -> str:
+        """Return the key of a data set's passport."""
+        code = code_digest(*steps.PASSPORT)
+        return key_of("passport", self.data_key(dataset), self.label_key(dataset), code)
+
+    def passport(self, dataset: str) -> list[str]:
+        """Return the files of a data set's passport: what is known of it, and the sizes of its matrices."""
+        folder = self.folder(dataset, "passport", self.passport_key(dataset))
+        return [f"{folder}/passport.json", f"{folder}/norms.parquet"]
+
     # features
 
     def fit_key(self, dataset: str, representation: str) -> str:
