@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 from lorascope.features.registry import is_fitted, parts
 from lorascope.study.plan import Cell, Plan
 
-ZOO, PREPARE, LABEL, FIT, EXTRACT = "zoo_train", "prepare", "label", "fit", "extract"
+ZOO, PREPARE, LABEL, PASSPORT = "zoo_train", "prepare", "label", "passport"
+FIT, EXTRACT = "fit", "extract"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ def shared_jobs(plan: Plan, dataset: str) -> Iterator[Job]:
         PREPARE, f"{plan.data_folder(dataset)}/layers.parquet", f"logs/{dataset}/{PREPARE}/{data_key}.log"
     )
     yield Job(LABEL, f"{plan.label_folder(dataset)}/manifest.json", f"logs/{dataset}/{LABEL}/{label_key}.log")
+    passport, _ = plan.passport(dataset)
+    yield Job(PASSPORT, passport, f"logs/{dataset}/{PASSPORT}/{plan.passport_key(dataset)}.log")
 
 
 def feature_jobs(plan: Plan, cell: Cell) -> Iterator[Job]:
