@@ -7,6 +7,8 @@ from lorascope.gates.base import Candidates, Gate, draw_by_share
 
 # Share of the activations dealt out evenly: no probability is too small to be divided by, none forgotten.
 EVEN_SHARE = 0.3
+# Early steps follow the same direction whatever the batch; late ones have to average noise out.
+RAMP = 0.0
 CLIP_ROUNDS = 8
 
 
@@ -30,7 +32,12 @@ class FreeLoss(Gate):
         seen = ~known.isnan()
         mean = known[seen].mean() if seen.any() else torch.ones((), device=self.device)
         relative = torch.where(seen, known, mean) / mean.clamp(min=1e-6)
-        return shares(EVEN_SHARE + (1 - EVEN_SHARE) * relative, self.rate)
+        return shares(EVEN_SHARE + (1 - EVEN_SHARE) * relative, self.rate_at(candidates.progress))
+
+    def rate_at(self, progress: float) -> float:
+        """Return the share to activate: it rises with the progress, around a mean of ``rate``."""
+        ramp = min(RAMP, 1 / self.rate - 1)
+        return self.rate * (1 + ramp * (2 * progress - 1))
 
     def select(self, scores: Tensor, candidates: Candidates, generator: torch.Generator) -> Tensor:
         return draw_by_share(scores, generator)
