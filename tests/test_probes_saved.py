@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from lorascope.files import read_json, read_table, write_table
-from lorascope.probes.registry import MODULES
+from lorascope.probes.predictors import PREDICTORS
 from lorascope.probes.saved import load_probe
 from lorascope.probes.train import load_cell, probe_file, train_block
 from lorascope.study.config import load_section
@@ -44,7 +44,7 @@ def train(folder, probe, seeds=(3, 4)):
 
 
 @pytest.mark.parametrize("classes", [2, 4])
-@pytest.mark.parametrize("probe", MODULES)
+@pytest.mark.parametrize("probe", PREDICTORS)
 def test_predictions_are_those_of_the_study(tmp_path, probe, classes):
     values, split = write_study(tmp_path, classes)
     train(tmp_path, probe)

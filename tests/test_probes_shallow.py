@@ -10,7 +10,7 @@ from lorascope.probes.registry import MODULES, SEEDLESS, run_probe
 from lorascope.probes.runs import Part
 from lorascope.study.config import load_section
 
-PROBES = [name for name in MODULES if name != "mlp"]
+PROBES = [name for name in MODULES if MODULES[name] == shallow.__name__]
 LEARNING = [name for name in PROBES if name not in ("permuted", "majority")]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
+from lorascope.probes.registry import reads
 from lorascope.study.config import load_config
 from lorascope.study.keys import canonical_json
 from lorascope.study.lock import hold_folder
@@ -191,11 +192,19 @@ def study_config(wildcards):
 
 def results_of(representation):
     """Return an input function: the results of one representation on all data sets of the study."""
-    return lambda wildcards: [
-        path
-        for dataset in PLAN.config["dataset"]
-        for path in PLAN.cell_files(dataset, [representation])
-    ]
+
+    def results(wildcards):
+        if not any(reads(probe, representation) for probe in PLAN.config["probes"]):
+            raise WorkflowError(
+                f"none of the probes reads {representation}; see config.yaml"
+            )
+        return [
+            path
+            for dataset in PLAN.config["dataset"]
+            for path in PLAN.cell_files(dataset, [representation])
+        ]
+
+    return results
 
 
 def results_with(final, datasets=PLAN.config["dataset"]):

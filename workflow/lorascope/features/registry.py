@@ -29,6 +29,7 @@ LAYER_REPRESENTATIONS = (
     "delta_sketch",
     "delta_projector",
     "canonical",
+    "factors",
     "flat",
     "pca",
 )

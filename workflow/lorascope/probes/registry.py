@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
+from lorascope.errors import LorascopeError
 from lorascope.probes.runs import Part, Run
 
 MLP = "lorascope.probes.mlp"
@@ -17,11 +18,38 @@ MODULES = {
     "trees": SHALLOW,
     "permuted": SHALLOW,
     "majority": SHALLOW,
+    **{name: f"lorascope.probes.factors.{name}" for name in ("gl_net", "w2t", "mvprobe")},
 }
+# Networks that know the symmetry of ΔW = BA: they read the representation ``factors``, and nobody else does,
+# because the signs in it are free.
+FACTORS = "factors"
+FACTOR_PROBES = frozenset({"gl_net", "w2t", "mvprobe"})
 # Every seed would give the same run again.
 SEEDLESS = frozenset({"ridge", "logistic", "knn", "kernel", "majority"})
 # These look at inner products of the features as they are; standardising would change what is measured.
-UNSCALED = frozenset({"kernel"})
+UNSCALED = frozenset({"kernel", *FACTOR_PROBES})
+
+
+def reads(probe: str, representation: str) -> bool:
+    """Tell whether a probe can read a representation: whether a study has a cell of the two."""
+    return (probe in FACTOR_PROBES) == (representation == FACTORS)
+
+
+def check_pairs(representations: Sequence[str], probes: Sequence[str]) -> None:
+    """Check that each representation has a probe that reads it, and the other way round.
+
+    Raises:
+        LorascopeError: one has none.
+    """
+    readers = ", ".join(sorted(FACTOR_PROBES))
+    for name in representations:
+        if not any(reads(probe, name) for probe in probes):
+            which = f"one of {readers}" if name == FACTORS else f"a probe other than {readers}"
+            raise LorascopeError(f"config: probes: none reads the representation '{name}'; add {which}")
+    for probe in probes:
+        if not any(reads(probe, name) for name in representations):
+            which = f"add '{FACTORS}'" if probe in FACTOR_PROBES else f"add one other than '{FACTORS}'"
+            raise LorascopeError(f"config: representations: '{probe}' reads none of them; {which}")
 
 
 def run_probe(
@@ -41,12 +69,14 @@ def run_probe(
         n_classes: number of classes.
         settings: the probe's section of the config.
         seeds: one run each.
-        device: ``cpu`` or a CUDA device; only ``mlp`` makes use of one.
-        threads: seeds trained at a time by ``mlp``.
+        device: ``cpu`` or a CUDA device, for ``mlp`` and the networks that read factors.
+        threads: seeds trained at a time by them.
     """
     module = import_module(MODULES[name])
     if name == "mlp":
         yield from module.train_mlp(parts, n_classes, module.MLPSettings(**settings), seeds, device, threads)
+    elif name in FACTOR_PROBES:
+        yield from module.run(parts, n_classes, settings, seeds, device, threads)
     elif name == "permuted":
         # Dealt out before anything looks at them: the choice of a penalty must not see the truth either.
         for seed in seeds:

@@ -7,10 +7,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Part:
-    """Features, float32 [n, features], and classes, int64 [n], of one part of the split."""
+    """Features, float32 [n, features], and classes, int64 [n], of one part of the split.
+
+    ``columns`` names the features, ``<layer>.<side>/<feature>``; most probes do not care.
+    """
 
     features: np.ndarray
     classes: np.ndarray
+    columns: tuple[str, ...] = ()
 
 
 @dataclass

@@ -6,6 +6,7 @@ One safetensors file a seed: arrays ``scaling/…`` and ``probe/…``, and in th
 
 import json
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from safetensors.numpy import save_file
 from lorascope.errors import LorascopeError
 from lorascope.files import METADATA_KEY, atomic_path
 from lorascope.probes.predictors import PREDICTORS
+from lorascope.probes.registry import FACTOR_PROBES, MODULES
 from lorascope.probes.scaling import Scaling
 
 _ENTRY = METADATA_KEY.decode()
@@ -69,8 +71,13 @@ class SavedProbe:
                 f"features of shape {features.shape} where the probe was trained on "
                 f"{len(self.card.columns)} columns; extract what the probe's columns name"
             )
+        probe = self.card.names["probe"]
+        if probe in FACTOR_PROBES:
+            # By a computed name, so that no other probe's key covers the networks; they need torch.
+            module = import_module(MODULES[probe])
+            return np.exp(module.log_probabilities(self.state, self.card.columns, features))
         seen = self.scaling.apply(features) if self.card.is_scaled else features
-        return np.exp(PREDICTORS[self.card.names["probe"]](self.state, seen, len(self.card.classes)))
+        return np.exp(PREDICTORS[probe](self.state, seen, len(self.card.classes)))
 
 
 def save_probe(path: str | Path, probe: SavedProbe) -> None:
@@ -101,7 +108,7 @@ def load_probe(path: str | Path) -> SavedProbe:
         scaling = Scaling(arrays[f"{_SCALING}mean"], arrays[f"{_SCALING}scale"])
     except (TypeError, KeyError, json.JSONDecodeError):
         raise LorascopeError(f"{path}: not a saved probe; give a *.probe.safetensors of a study") from None
-    if card.names.get("probe") not in PREDICTORS:
+    if card.names.get("probe") not in MODULES:
         raise LorascopeError(f"{path}: probe '{card.names.get('probe')}' is not known; update lorascope")
     state = {name.removeprefix(_PROBE): array for name, array in arrays.items() if name.startswith(_PROBE)}
     return SavedProbe(card, scaling, state)

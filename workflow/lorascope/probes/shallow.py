@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -154,7 +154,7 @@ def deal_labels(parts: dict[str, Part], seed: int) -> dict[str, Part]:
     """Deal the labels of the training and the validation part out at random, each within its part."""
     rng = np.random.default_rng(seed)
     dealt = {name: rng.permutation(parts[name].classes) for name in (TRAIN, VALIDATION)}
-    return {name: Part(part.features, dealt.get(name, part.classes)) for name, part in parts.items()}
+    return {name: replace(part, classes=dealt.get(name, part.classes)) for name, part in parts.items()}
 
 
 def majority(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:

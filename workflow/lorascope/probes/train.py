@@ -1,7 +1,7 @@
 """Train one cell: read features, standardise, run the seeds, keep what is finished."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,10 +78,10 @@ def load_cell(
     rows = {part: np.flatnonzero((split == part) | (split == ALL)) for part in PARTS}
     if absent := sorted(set(all_classes) - set(labels[rows[TRAIN]])):
         raise LorascopeError(f"{adapters}: no training adapter of {', '.join(absent[:8])}")
-    scaling = Scaling.fit(values[rows[TRAIN]])
-    parts = {part: Part(values[index], classes[index]) for part, index in rows.items()}
+    parts = {part: Part(values[index], classes[index], tuple(columns)) for part, index in rows.items()}
+    scaling = Scaling.fit(parts[TRAIN].features)
     if names["probe"] not in UNSCALED:
-        parts = {name: Part(scaling.apply(part.features), part.classes) for name, part in parts.items()}
+        parts = {name: replace(part, features=scaling.apply(part.features)) for name, part in parts.items()}
     return CellInput(names, parts, all_classes.tolist(), len(layers), columns, scaling)
 
 

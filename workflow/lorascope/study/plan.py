@@ -8,7 +8,7 @@ from lorascope.adapters.layer_sets import groups_of, select_layers
 from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted, parts
-from lorascope.probes.registry import SEEDLESS
+from lorascope.probes.registry import SEEDLESS, reads
 from lorascope.study import steps
 from lorascope.study.keys import code_digest, file_digest, folder_digest, key_of
 from lorascope.zoo.recipe import Recipe
@@ -282,6 +282,7 @@ class Plan:
             for representation in (representations or self.config["representations"])
             for layer_set in self.config["layer_sets"]
             for probe in self.config["probes"]
+            if reads(probe, representation)
         ]
 
     def cell_files(self, dataset: str, representations: list[str] | None = None) -> list[str]:

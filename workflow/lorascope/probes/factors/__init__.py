@@ -1,0 +1,1 @@
+"""Networks that read the factors of an update themselves and keep to its symmetry."""
