@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 
+import numpy as np
+
 from lorascope.errors import LorascopeError
 from lorascope.probes.runs import Part, Run
 
@@ -50,6 +52,13 @@ def check_pairs(representations: Sequence[str], probes: Sequence[str]) -> None:
         if not any(reads(probe, name) for name in representations):
             which = f"add '{FACTORS}'" if probe in FACTOR_PROBES else f"add one other than '{FACTORS}'"
             raise LorascopeError(f"config: representations: '{probe}' reads none of them; {which}")
+
+
+def network_answers(
+    name: str, state: dict[str, np.ndarray], columns: Sequence[str], features: np.ndarray
+) -> np.ndarray:
+    """Return log-probabilities, float64 [n, classes], of a trained network that reads factors."""
+    return import_module(MODULES[name]).log_probabilities(state, columns, features)
 
 
 def run_probe(

@@ -6,7 +6,6 @@ One safetensors file a seed: arrays ``scaling/…`` and ``probe/…``, and in th
 
 import json
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from safetensors.numpy import save_file
 from lorascope.errors import LorascopeError
 from lorascope.files import METADATA_KEY, atomic_path
 from lorascope.probes.predictors import PREDICTORS
-from lorascope.probes.registry import FACTOR_PROBES, MODULES
+from lorascope.probes.registry import FACTOR_PROBES, MODULES, network_answers
 from lorascope.probes.scaling import Scaling
 
 _ENTRY = METADATA_KEY.decode()
@@ -73,9 +72,7 @@ class SavedProbe:
             )
         probe = self.card.names["probe"]
         if probe in FACTOR_PROBES:
-            # By a computed name, so that no other probe's key covers the networks; they need torch.
-            module = import_module(MODULES[probe])
-            return np.exp(module.log_probabilities(self.state, self.card.columns, features))
+            return np.exp(network_answers(probe, self.state, self.card.columns, features))
         seen = self.scaling.apply(features) if self.card.is_scaled else features
         return np.exp(PREDICTORS[probe](self.state, seen, len(self.card.classes)))
 
