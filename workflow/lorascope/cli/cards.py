@@ -67,11 +67,12 @@ def _bars(blocks: Mapping[str, float]) -> Table:
     largest = max((value for value in blocks.values() if math.isfinite(value)), default=0.0)
     table = _grid()
     for block, value in blocks.items():
-        table.add_row(block, _bar(value / largest if largest else 0.0), _number(value))
+        table.add_row(block, bar_of(value / largest if largest else 0.0), _number(value))
     return table
 
 
-def _bar(share: float) -> str:
+def bar_of(share: float) -> str:
+    """Return a bar of at most ``BAR_CELLS`` characters for a share of 1."""
     if not math.isfinite(share):
         return "NaN"
     eighths = round(share * BAR_CELLS * 8)

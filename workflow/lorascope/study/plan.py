@@ -220,6 +220,10 @@ class Plan:
         code = code_digest(*steps.fit(representation))
         return key_of("fit", self.data_key(dataset), self.label_key(dataset), representation, code)
 
+    def _fitted(self) -> list[str]:
+        """Return the representations of the study that are fitted."""
+        return [name for name in self.config["representations"] if is_fitted(name)]
+
     def fit_file(self, dataset: str, representation: str, group: str) -> list[str]:
         """Return the fit of one layer group; nothing where the representation is not fitted."""
         if not is_fitted(representation):
@@ -336,6 +340,7 @@ class Plan:
                 "study": self.study_key(dataset),
                 "data": self.data_key(dataset),
                 "labels": self.label_key(dataset),
+                "fits": {name: self.fit_key(dataset, name) for name in self._fitted()},
                 "cells": {f"{cell.representation}/{cell.layer_set}/{cell.probe}": cell.key for cell in cells},
             },
         }

@@ -1,0 +1,322 @@
+"""`predict` and `similar` on a study of adapter files: they say what the study itself said, and warn."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adapter_folder import (
+    CLASSES,
+    LAYERS,
+    SIZE,
+    factors,
+    write_diffusers,
+    write_kohya,
+    write_tree,
+)
+from in_process import run_study
+from lorascope.adapters.files import read_adapter
+from lorascope.cli import main
+from lorascope.features.file_weights import fit_file, read_layout
+from lorascope.features.layer_factors import LayerFactors
+from lorascope.stats.conformal import conformal_sets, conformal_threshold
+from lorascope.study.file_features import fit_files
+from lorascope.study.finished import FinishedStudy
+from lorascope.study.predict import predict_files
+from lorascope.study.similar import mean_cosines, nearest
+
+# One of each kind: matrices, a combination, layers, layers fitted to the training part.
+REPRESENTATIONS = ["stats", "ensemble", "delta_sketch", "delta_kernel", "delta_gram", "canonical", "pca"]
+CONFIG = {
+    "dataset": "mine",
+    "datasets": {"mine": {"source": "folder", "path": "tree"}},
+    "representations": REPRESENTATIONS,
+    "layer_sets": ["all", "visual"],
+    "probes": ["mlp", "ridge"],
+    "seeds": 2,
+    "mlp": {"hidden": [8], "epochs": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A finished study of files of three families and two ranks; the working directory is its own."""
+    folder, before = tmp_path_factory.mktemp("predict"), Path.cwd()
+    os.chdir(folder)
+    write_tree(folder / "tree", 20)
+    run_study(CONFIG)
+    yield folder
+    os.chdir(before)
+
+
+@pytest.fixture
+def study(workplace):
+    return FinishedStudy("results/mine")
+
+
+def adapters_of(study, rows):
+    return [read_adapter(f"tree/{name}") for name in study.adapters("adapter")["adapter"][rows]]
+
+
+@pytest.mark.parametrize("probe", ["mlp", "ridge"])
+@pytest.mark.parametrize("layer_set", ["all", "visual"])
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_every_test_adapter_gets_the_answer_of_the_study(study, representation, layer_set, probe):
+    cell = study.choose(representation, layer_set, probe)
+    stored = cell.probabilities("test", len(CLASSES))
+    cards = predict_files(study, cell, adapters_of(study, study.part("test")))
+    assert len(cards) == 12
+    for card, answer in zip(cards, stored, strict=True):
+        found = [card.probabilities[name] for name in study.classes]
+        np.testing.assert_allclose(found, answer, atol=1e-4)
+        assert card.predicted == study.classes[int(answer.argmax())]
+        assert not card.warnings
+
+
+def test_one_file_and_many_get_the_same_card(study):
+    cell = study.choose("delta_kernel")
+    files = adapters_of(study, study.part("test")[:3])
+    together = predict_files(study, cell, files)
+    for file, card in zip(files, together, strict=True):
+        (alone,) = predict_files(study, cell, [file])
+        assert alone.predicted == card.predicted
+        np.testing.assert_allclose(
+            list(alone.probabilities.values()), list(card.probabilities.values()), atol=1e-5
+        )
+
+
+def test_the_best_cell_answers_unless_another_is_named(study):
+    best = max(study.cells(), key=lambda cell: cell.validation_accuracy)
+    assert study.choose().validation_accuracy == best.validation_accuracy
+    assert study.choose(probe="ridge", layer_set="visual").layer_set == "visual"
+
+
+def test_a_layer_decides_by_what_the_class_loses_without_it(study):
+    cell = study.choose("delta_sketch", "all", "ridge")
+    (card,) = predict_files(study, cell, adapters_of(study, study.part("test")[:1]))
+    assert {effect.layer for effect in card.layers} == set(LAYERS)
+    losses = [effect.loss for effect in card.layers]
+    assert losses == sorted(losses, reverse=True)
+    (saved,) = cell.probes()
+    from lorascope.study.file_features import file_features
+
+    files = fit_files(study, adapters_of(study, study.part("test")[:1]), LAYERS)
+    features = file_features(study, "delta_sketch", saved.card.columns, files)
+    named = study.classes.index(card.predicted)
+    mine = [column.startswith(card.layers[0].layer + ".") for column in saved.card.columns]
+    changed = np.where(mine, saved.scaling.mean.astype(np.float32), features)
+    lost = saved.predict(features)[0, named] - saved.predict(changed)[0, named]
+    assert card.layers[0].loss == pytest.approx(lost)
+
+
+def card_of(study, path, **names):
+    (card,) = predict_files(
+        study, study.choose(**{"representation": "delta_sketch", **names}), [read_adapter(path)]
+    )
+    return card
+
+
+def test_a_new_file_of_a_known_kind_gets_no_warning(study, tmp_path):
+    write_diffusers(tmp_path / "new.safetensors", factors(900, "dog", rank=2))
+    card = card_of(study, tmp_path / "new.safetensors")
+    assert card.warnings == []
+    assert card.predicted in card.conformal_set
+
+
+def test_a_file_unlike_the_study_gets_warnings(study, tmp_path):
+    good = factors(901, "dog")
+    some = {layer: good[layer] for layer in LAYERS[:6]} | {
+        "down_blocks.3.attentions.0.attn1.to_q": good[LAYERS[0]]
+    }
+    some["mid_block.resnets.0.conv1"] = good[LAYERS[0]]
+    some[LAYERS[0]] = good[LAYERS[0]][0], 100 * good[LAYERS[0]][1]
+    some[LAYERS[1]] = good[LAYERS[1]][0], 0.001 * good[LAYERS[1]][1]
+    write_diffusers(tmp_path / "odd.safetensors", some)
+    warnings = "\n".join(card_of(study, tmp_path / "odd.safetensors", layer_set="all").warnings)
+    assert "2 layer(s) of the study are not in the file" in warnings
+    assert "1 attention layer(s) of the file are unknown" in warnings
+    assert "1 layer(s) outside attn1 and attn2" in warnings
+    assert "in 1 of 8 layers the update is over 2 times larger" in warnings
+    # The two that are absent have no update at all.
+    assert "in 3 of 8 layers the update is over 2 times smaller" in warnings
+
+
+def test_layers_that_the_probe_does_not_see_are_no_surprise(study, tmp_path):
+    write_diffusers(tmp_path / "new.safetensors", factors(902, "owl"))
+    assert card_of(study, tmp_path / "new.safetensors", layer_set="visual").warnings == []
+
+
+def test_a_higher_rank_is_cut_to_the_best_approximation(study, tmp_path):
+    write_diffusers(tmp_path / "deep.safetensors", factors(903, "cat", rank=5))
+    adapter = read_adapter(tmp_path / "deep.safetensors")
+    layout = read_layout(study.data_folder / "layers.parquet")
+    fitted = fit_file(adapter, layout["attn1"], LAYERS)
+    layer = layout["attn1"][0].layer
+    whole = adapter.layers[layer].up.astype(float) @ adapter.layers[layer].down
+    left, values, right = np.linalg.svd(whole)
+    best = (left[:, :2] * values[:2]) @ right[:2]
+    np.testing.assert_allclose(
+        fitted.matrices[f"{layer}.up"] @ fitted.matrices[f"{layer}.down"], best, atol=1e-5
+    )
+    assert fitted.norms[layer] == pytest.approx(np.linalg.norm(whole))
+    assert "cut down to the study's rank" in card_of(study, tmp_path / "deep.safetensors").warnings[0]
+
+
+def test_a_padded_file_is_not_said_to_be_cut(study, tmp_path):
+    padded = {
+        k: (np.vstack([a, 0 * a, 0 * a]), np.hstack([b, 0 * b, 0 * b]))
+        for k, (a, b) in factors(904, "cat").items()
+    }
+    write_diffusers(tmp_path / "padded.safetensors", padded)
+    assert card_of(study, tmp_path / "padded.safetensors").warnings == []
+
+
+# similar
+
+
+def test_cosines_are_those_of_the_whole_updates(study, tmp_path):
+    write_kohya(tmp_path / "new.safetensors", factors(905, "owl", rank=2))
+    (file,) = fit_files(study, [read_adapter(tmp_path / "new.safetensors")], LAYERS)
+    expected = np.zeros(60)
+    for layer, (down, up) in factors(905, "owl", rank=2).items():
+        own = (up.astype(float) @ down).ravel()
+        for row, adapter in enumerate(adapters_of(study, slice(None))):
+            other = (adapter.layers[layer].up.astype(float) @ adapter.layers[layer].down).ravel()
+            expected[row] += own @ other / np.linalg.norm(own) / np.linalg.norm(other) / len(LAYERS)
+    np.testing.assert_allclose(mean_cosines(study, file), expected, atol=1e-6)
+    found = nearest(study, file, 5)
+    assert [neighbour.cosine for neighbour in found] == pytest.approx(np.sort(expected)[::-1][:5], abs=1e-6)
+
+
+@pytest.mark.parametrize("rank", [1, 3])
+def test_products_are_those_of_layer_factors(rank):
+    from lorascope.features.delta_kernel import cosine_kernel
+    from lorascope.study.similar import _products
+
+    rng = np.random.default_rng(rank)
+    down, up = (rng.standard_normal(shape).astype(np.float32) for shape in ((7, rank, 9), (7, 11, rank)))
+    products, squares = _products(down, up, down[2], up[2])
+    some = LayerFactors(down, up)
+    np.testing.assert_allclose(np.sqrt(squares), some.norm, rtol=1e-5)
+    one = LayerFactors(down[2:3], up[2:3])
+    np.testing.assert_allclose(
+        products / np.sqrt(squares) / one.norm, cosine_kernel(some, one)[:, 0], atol=1e-6
+    )
+
+
+def test_an_adapter_of_the_study_is_nearest_to_itself(study, capsys):
+    name = str(study.adapters("adapter")["adapter"][7])
+    assert main(["similar", f"tree/{name}", "--study", "results/mine", "-k", "3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert len(told["neighbours"]) == 3
+    assert told["neighbours"][0]["adapter"] == name
+    assert told["neighbours"][0]["cosine"] == pytest.approx(1, abs=1e-6)
+
+
+# the commands
+
+
+def test_predict_prints_a_card_for_each_file(study, capsys):
+    names = study.adapters("adapter")["adapter"][study.part("test")[:2]]
+    assert main(["predict", *(f"tree/{name}" for name in names), "--study", "results/mine"]) == 0
+    shown = capsys.readouterr().out
+    for name in names:
+        assert f"tree/{name}" in shown
+    assert shown.count("at 90% coverage: ") == 2
+    assert shown.count("layers that decided") == 2
+
+
+def test_predict_prints_json(study, capsys):
+    name = study.adapters("adapter")["adapter"][0]
+    words = ["--study", "results/mine", "--representation", "delta_gram", "--probe", "ridge", "--json"]
+    assert main(["predict", f"tree/{name}", *words]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["cell"]["representation"] == "delta_gram"
+    (card,) = told["files"]
+    assert sum(card["probabilities"].values()) == pytest.approx(1)
+    assert card["predicted"] == next(iter(card["probabilities"])) == card["conformal_set"][0]
+
+
+def test_similar_prints_a_table(study, capsys):
+    name = study.adapters("adapter")["adapter"][0]
+    assert main(["similar", f"tree/{name}", "--study", "results/mine", "--layer-set", "text"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 11
+    assert str(name) in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["predict", "tree/cat/000.safetensors", "--study", "tree"], "tree: no finished study here"),
+        (["predict", "absent.safetensors", "--study", "results/mine"], "absent.safetensors: no such file"),
+        (["predict", "other.safetensors", "--study", "results/mine"], "none of the study's 8 layers"),
+        (["predict", "wide.safetensors", "--study", "results/mine"], "the file is of another base model"),
+        (["predict", "nan.safetensors", "--study", "results/mine"], "has NaN or infinite weights"),
+        (
+            ["predict", "tree/cat/000.safetensors", "--study", "results/mine", "--probe", "knn"],
+            "no finished cell of probe knn; there are: stats/all/mlp",
+        ),
+        (["similar", "tree/cat/000.safetensors", "--study", "results/mine", "-k", "0"], "-k 0: ask for"),
+        (
+            ["similar", "tree/cat/000.safetensors", "--study", "results/mine", "--layer-set", "some"],
+            "no layer set 'some'; there are: all",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(workplace, capsys, words, message):
+    good = factors(0, "cat")
+    strange = {layer.replace("down_blocks", "up_blocks"): value for layer, value in good.items()}
+    write_diffusers(workplace / "other.safetensors", strange)
+    write_diffusers(workplace / "wide.safetensors", {k: (np.tile(a, 2), b) for k, (a, b) in good.items()})
+    write_diffusers(
+        workplace / "nan.safetensors",
+        {**good, LAYERS[0]: (good[LAYERS[0]][0], np.full((SIZE, 1), np.nan, np.float32))},
+    )
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_a_study_that_was_moved_answers_all_the_same(workplace, study, tmp_path):
+    shutil.copytree(workplace / "results/mine", tmp_path / "elsewhere")
+    moved = FinishedStudy(tmp_path / "elsewhere")
+    files = adapters_of(study, study.part("test")[:1])
+    assert predict_files(moved, moved.choose("pca"), files) == predict_files(
+        study, study.choose("pca"), files
+    )
+
+
+# conformal sets
+
+
+def test_conformal_sets_cover_what_they_promise():
+    rng = np.random.default_rng(0)
+    covered, sizes = [], []
+    for _ in range(300):
+        truth = rng.integers(0, 4, 80)
+        scores = rng.normal(0, 1, (80, 4)) + 1.5 * np.eye(4)[truth]
+        values = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        threshold = conformal_threshold(values[:40], truth[:40], 0.9)
+        inside = conformal_sets(values[40:], threshold)
+        covered.append(inside[np.arange(40), truth[40:]].mean())
+        sizes.append(inside.sum(axis=1).mean())
+    assert 0.9 - 0.01 <= np.mean(covered) <= 0.9 + 1 / 41 + 0.01
+    assert np.mean(sizes) < 4
+
+
+def test_too_few_calibration_adapters_leave_every_class_possible():
+    values = np.eye(3)[[0, 1, 2, 0, 1, 2, 0, 1]]
+    assert conformal_threshold(values, values.argmax(axis=1), 0.9) == np.inf
+    assert conformal_sets(values, np.inf).all()
+    assert (
+        conformal_threshold(np.vstack([values, values[:1]]), np.array([0, 1, 2, 0, 1, 2, 0, 1, 0]), 0.9) == 0
+    )
+
+
+def test_a_set_is_never_empty():
+    assert conformal_sets(np.array([[0.4, 0.3, 0.3]]), 0.1).tolist() == [[True, False, False]]

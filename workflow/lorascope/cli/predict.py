@@ -1,0 +1,69 @@
+"""Sub-commands that ask a finished study about adapter files."""
+
+import argparse
+import json
+from dataclasses import asdict
+
+from lorascope.cli.files import ADAPTER, add_files
+from lorascope.cli.options import command
+from lorascope.errors import LorascopeError
+
+
+def add(commands) -> None:
+    """Add the sub-commands to ``lorascope``."""
+    predict = command(commands, "predict", _predict, "say what adapter files were trained on")
+    add_files(predict)
+    for name, words in (
+        ("representation", "of the cell that answers (default: the best on the validation part)"),
+        ("layer-set", "of the cell that answers"),
+        ("probe", "of the cell that answers"),
+    ):
+        predict.add_argument(f"--{name}", help=words)
+    similar = command(commands, "similar", _similar, "find the adapters of a study nearest to a file")
+    similar.add_argument("file", metavar="FILE", help="adapter file or PEFT folder").complete = ADAPTER
+    similar.add_argument("-k", type=int, default=10, metavar="N", help="how many (default: 10)")
+    similar.add_argument("--layer-set", default="all", help="layers that count (default: all)")
+    for each in (predict, similar):
+        each.add_argument("--study", required=True, metavar="DIR", help="results of a study: results/zoo")
+        each.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from lorascope.adapters.files import read_adapter
+    from lorascope.study.finished import FinishedStudy
+    from lorascope.study.predict import COVERAGE, predict_files
+
+    study = FinishedStudy(options.study)
+    cell = study.choose(options.representation, options.layer_set, options.probe)
+    cards = predict_files(study, cell, [read_adapter(file) for file in options.files])
+    if options.json:
+        about = {name: getattr(cell, name) for name in ("representation", "layer_set", "probe")}
+        about |= {"seeds": len(cell.seeds), "test_accuracy": cell.test_accuracy}
+        told = {"cell": about, "coverage": COVERAGE, "sanity": study.results["sanity"]}
+        print(json.dumps({**told, "files": [asdict(card) for card in cards]}, indent=2, allow_nan=False))
+        return
+    from lorascope.cli.prediction_cards import print_prediction
+
+    for card in cards:
+        print_prediction(card, cell, study)
+
+
+def _similar(options: argparse.Namespace) -> None:
+    from lorascope.adapters.files import read_adapter
+    from lorascope.study.file_features import fit_files
+    from lorascope.study.finished import FinishedStudy
+    from lorascope.study.similar import nearest
+
+    if options.k < 1:
+        raise LorascopeError(f"-k {options.k}: ask for at least one adapter")
+    study = FinishedStudy(options.study)
+    (file,) = fit_files(study, [read_adapter(options.file)], study.layers(options.layer_set))
+    neighbours = nearest(study, file, options.k)
+    if options.json:
+        told = {"path": options.file, "warnings": file.warnings}
+        told |= {"neighbours": [asdict(neighbour) for neighbour in neighbours]}
+        print(json.dumps(told, indent=2, allow_nan=False))
+        return
+    from lorascope.cli.prediction_cards import print_neighbours
+
+    print_neighbours(file, neighbours)

@@ -1,0 +1,51 @@
+"""What `predict` and `similar` print."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lorascope.cli.cards import bar_of
+from lorascope.features.file_weights import FittedFile
+from lorascope.report.numbers import percent
+from lorascope.study.finished import FinishedCell, FinishedStudy
+from lorascope.study.predict import COVERAGE, Card
+from lorascope.study.similar import Neighbour
+
+SHOWN = 5
+SANITY_WARNING = "a study of so few adapters says that the machinery runs, and nothing about this file"
+
+
+def print_prediction(card: Card, cell: FinishedCell, study: FinishedStudy) -> None:
+    """Print a card: the class, what else it may be, the layers that decided, and what speaks against it."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(card.path, style="bold"))
+    console.print(f"{card.predicted} ({card.probabilities[card.predicted]:.1%})", markup=False)
+    classes = Table.grid(padding=(0, 2))
+    for name, probability in list(card.probabilities.items())[:SHOWN]:
+        classes.add_row(Text(name), bar_of(probability), f"{probability:.1%}")
+    console.print(classes)
+    console.print(f"at {COVERAGE:.0%} coverage: {', '.join(card.conformal_set)}", markup=False)
+    layers = Table.grid(padding=(0, 2))
+    for effect in card.layers[:SHOWN]:
+        layers.add_row(Text(effect.layer), f"{100 * effect.loss:+.1f}")
+    console.print("layers that decided (points of probability that go without the layer)")
+    console.print(layers)
+    where = f"{cell.representation}, {cell.layer_set} layers, {cell.probe}, {len(cell.seeds)} seed(s)"
+    console.print(f"from {study.folder}: {where}; test accuracy {percent(cell.test_accuracy)}", markup=False)
+    for warning in [*card.warnings, *([SANITY_WARNING] if study.results["sanity"] else [])]:
+        console.print(Text(f"warning: {warning}", style="red"))
+
+
+def print_neighbours(file: FittedFile, neighbours: Sequence[Neighbour]) -> None:
+    """Print the nearest adapters, one line each."""
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table.grid(padding=(0, 2))
+    table.add_row("cosine", "adapter", "label", "part")
+    for neighbour in neighbours:
+        words = (neighbour.adapter, neighbour.label, neighbour.split)
+        table.add_row(f"{neighbour.cosine:.4f}", *map(Text, words))
+    console.print(table)
+    for warning in file.warnings:
+        console.print(Text(f"warning: {warning}", style="red"))

@@ -1,0 +1,141 @@
+"""What a finished study says about adapter files that it has not seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lorascope.adapters.files import AdapterFile
+from lorascope.data.split import TRAIN, VALIDATION
+from lorascope.data.weights import GroupWeights
+from lorascope.features.file_weights import FileWeights, FittedFile
+from lorascope.features.layer_factors import LayerFactors
+from lorascope.features.layer_weights import layers_of
+from lorascope.probes.saved import SavedProbe
+from lorascope.stats.conformal import conformal_sets, conformal_threshold
+from lorascope.study.file_features import file_features, fit_files, layer_of
+from lorascope.study.finished import FinishedCell, FinishedStudy
+
+COVERAGE = 0.9
+# Training adapters whose norms are looked at: enough for a range, few enough to be read at once.
+NORM_SAMPLE = 256
+# A norm is outside what the probe saw when it is this many times beyond the range of those adapters.
+NORM_MARGIN = 2.0
+
+
+@dataclass(frozen=True)
+class LayerEffect:
+    """What one layer contributes: the likeliest class's probability, and what it loses without the layer."""
+
+    layer: str
+    loss: float
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the study says about one file.
+
+    Attributes:
+        path: the file.
+        predicted: the likeliest class.
+        probabilities: class → probability, the mean over seeds.
+        conformal_set: classes that it may be of at ``COVERAGE``, the likeliest first.
+        layers: by what they contribute, the largest first.
+        warnings: how the file lies outside what the probe saw.
+    """
+
+    path: str
+    predicted: str
+    probabilities: dict[str, float]
+    conformal_set: list[str]
+    layers: list[LayerEffect]
+    warnings: list[str]
+
+
+def predict_files(study: FinishedStudy, cell: FinishedCell, adapters: Sequence[AdapterFile]) -> list[Card]:
+    """Return a card for each file.
+
+    Raises:
+        LorascopeError: a file does not fit the study's base model, or the study's files cannot be read.
+    """
+    probes = cell.probes()
+    columns = probes[0].card.columns
+    layers = list(dict.fromkeys(map(layer_of, columns)))
+    files = fit_files(study, adapters, layers)
+    features = file_features(study, cell.representation, columns, files)
+    probabilities = mean_prediction(probes, features)
+    inside = conformal_sets(probabilities, calibrated_threshold(study, cell))
+    outside = _unseen_norms(study, files, layers)
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    return [
+        Card(
+            path=file.path,
+            predicted=study.classes[order[row, 0]],
+            probabilities={study.classes[place]: float(probabilities[row, place]) for place in order[row]},
+            conformal_set=[study.classes[place] for place in order[row] if inside[row, place]],
+            layers=_effects(probes, features[row], layers, columns, order[row, 0]),
+            warnings=[*file.warnings, *outside[row]],
+        )
+        for row, file in enumerate(files)
+    ]
+
+
+def mean_prediction(probes: Sequence[SavedProbe], features: np.ndarray) -> np.ndarray:
+    """Return the mean of the probes' probabilities, float64 [n, classes]."""
+    return np.mean([probe.predict(features) for probe in probes], axis=0)
+
+
+def calibrated_threshold(study: FinishedStudy, cell: FinishedCell) -> float:
+    """Return the threshold of conformal sets, calibrated on the study's validation part."""
+    labels = study.adapters("label")["label"][study.part(VALIDATION)]
+    truth = np.searchsorted(study.classes, labels)
+    return conformal_threshold(cell.probabilities(VALIDATION, len(study.classes)), truth, COVERAGE)
+
+
+def _effects(
+    probes: Sequence[SavedProbe],
+    features: np.ndarray,
+    layers: Sequence[str],
+    columns: Sequence[str],
+    named: int,
+) -> list[LayerEffect]:
+    """Return what the probability loses when a layer's features are those of the mean training adapter."""
+    owner = np.array([layers.index(layer_of(column)) for column in columns])
+    mean = probes[0].scaling.mean.astype(np.float32)
+    without = np.where(owner == np.arange(len(layers))[:, None], mean, features)
+    losses = mean_prediction(probes, features[None])[0, named] - mean_prediction(probes, without)[:, named]
+    effects = [LayerEffect(layer, float(loss)) for layer, loss in zip(layers, losses, strict=True)]
+    return sorted(effects, key=lambda effect: -effect.loss)
+
+
+def _unseen_norms(
+    study: FinishedStudy, files: Sequence[FittedFile], layers: Sequence[str]
+) -> list[list[str]]:
+    """Return for each file a warning where ‖ΔW‖ of layers lies far outside that of training adapters."""
+    rows = study.part(TRAIN)
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, NORM_SAMPLE).astype(int))]
+    seen = {}
+    for group in dict.fromkeys(map(study.group_of, layers)):
+        seen |= _norms(GroupWeights.open(study.data_folder, group), rows, set(layers))
+    return [_norm_warning(file, seen) for file in files]
+
+
+def _norms(weights: GroupWeights | FileWeights, rows: np.ndarray, wanted: set[str]) -> dict[str, np.ndarray]:
+    def read(matrix: int) -> np.ndarray:
+        return weights.read(matrix, 0, weights.n_adapters)[rows]
+
+    layers = [layer for layer in layers_of(weights) if layer.name in wanted]
+    return {layer.name: LayerFactors(read(layer.down), read(layer.up)).norm for layer in layers}
+
+
+def _norm_warning(file: FittedFile, seen: dict[str, np.ndarray]) -> list[str]:
+    low = [layer for layer, norms in seen.items() if file.norms[layer] < norms.min() / NORM_MARGIN]
+    high = [layer for layer, norms in seen.items() if file.norms[layer] > norms.max() * NORM_MARGIN]
+    lines = []
+    for layers, words in ((low, "smaller"), (high, "larger")):
+        if layers:
+            lines.append(
+                f"in {len(layers)} of {len(seen)} layers the update is over {NORM_MARGIN:g} times {words} "
+                f"than all that the probe saw, first {layers[0]}"
+            )
+    return lines
