@@ -5,10 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study base setup setup-dev test test-fast lint format bench bench-extract bench-train clean-venv
+.PHONY: study study-1k study-hard leaderboard base setup setup-dev test test-fast lint format bench bench-extract bench-train clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
+
+# The named studies: their settings lie in studies/, their results in results/zoo-1k and results/zoo-hard.
+study-1k study-hard: setup
+	$(BIN)/snakemake --cores $(CORES) --configfile studies/$@.yaml $(ARGS)
+
+# Both studies (what is done already costs nothing), then their method tables.
+leaderboard: study-1k study-hard
+	$(BIN)/lorascope leaderboard results/zoo-1k results/zoo-hard --out docs/leaderboard.md
 
 # Train the zoo's base model again by its recipe, and hold it against the shipped one.
 base: setup

@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 
 import published
 from lorascope.features.registry import REPRESENTATIONS
-from lorascope.study.config import load_config
+from lorascope.study.config import load_config, read_config
 from lorascope.study.plan import Plan
 
 N = 20
+STUDIES = Path(__file__).parents[1] / "studies"
 COMPUTED = REPRESENTATIONS[:-1]
 
 
@@ -251,3 +253,21 @@ def test_what_is_wrong_with_the_data_is_said_before_anything_runs(study, refused
         study(layer_patterns={"ff": "*.ff.*"}, layer_sets=["ff"]).check()
     with refused("zoo: unknown (setting|key) 'adaptors'"):
         Plan(load_config({"datasets": {"zoo": {"source": "zoo", "adaptors": 3}}})).check()
+
+
+def test_absent_garments_are_missed_before_anything_runs(tmp_path, refused):
+    zoo = {"source": "zoo", "images_source": "mnist+fashion", "fashion_folder": str(tmp_path)}
+    plan = Plan(load_config({"dataset": "mine", "datasets": {"mine": zoo}}))
+    with refused("no Fashion-MNIST in .* install Debian's dataset-fashion-mnist"):
+        plan.check()
+    (tmp_path / "t10k-images-idx3-ubyte.gz").touch()
+    plan.check()
+
+
+@pytest.mark.parametrize("name", ["study-1k", "study-hard"])
+def test_named_studies_are_complete(name):
+    plan = Plan(load_config(read_config([STUDIES / f"{name}.yaml"], [])))
+    (dataset,) = plan.config["dataset"]
+    assert len(plan.recipe(dataset).classes) == (20 if name == "study-hard" else 10)
+    assert {"permuted", "mlp"} <= {cell.probe for cell in plan.cells(dataset)}
+    assert plan.config["layer_sets"] == ["all", "visual"]

@@ -21,6 +21,11 @@ def add(commands) -> None:
     compare.add_argument("first", metavar="A", help="folder of a study, for example results/zoo")
     compare.add_argument("second", metavar="B", help="folder of another study or data set")
     compare.add_argument("--out", help="folder to write a page into (default: text only)")
+    board = command(commands, "leaderboard", _leaderboard, "write the method tables of some studies")
+    board.add_argument(
+        "studies", nargs="+", metavar="STUDY", help="folder of a study, for example results/zoo"
+    )
+    board.add_argument("--out", required=True, help="the page, in Markdown")
     verdict = command(commands, "verdict", _verdict, "say in a few lines what a finished study found")
     verdict.add_argument("--config", type=json_map, required=True, help="the study's settings as JSON")
     salvage = command(commands, "salvage", _salvage, "report on a study of which a part failed")
@@ -56,6 +61,12 @@ def _compare(options: argparse.Namespace) -> None:
     print(comparison_text(comparison), end="")
     if options.out:
         print(f"Page: {write_comparison(comparison, options.out)}")
+
+
+def _leaderboard(options: argparse.Namespace) -> None:
+    from lorascope.report.leaderboard import write_leaderboard
+
+    print(f"Page: {write_leaderboard(options.studies, options.out)}")
 
 
 def _verdict(options: argparse.Namespace) -> None:

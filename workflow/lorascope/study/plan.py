@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from lorascope.adapters.layer_sets import groups_of, select_layers
 from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
@@ -11,6 +11,7 @@ from lorascope.features.registry import is_fitted, parts
 from lorascope.probes.registry import SEEDLESS, reads
 from lorascope.study import steps
 from lorascope.study.keys import code_digest, file_digest, folder_digest, key_of
+from lorascope.zoo.available import check_images
 from lorascope.zoo.recipe import Recipe
 
 SHIPPED_BASE = "zoo/base.safetensors"
@@ -102,6 +103,8 @@ class Plan:
         """
         for dataset in self.config["dataset"]:
             self.data_key(dataset)
+            if not all(Path(shard).exists() for shard in self.shards(dataset)):
+                check_images(self.recipe(dataset))
             for layer_set in self.config["layer_sets"]:
                 self.layer_set(dataset, layer_set)
 

@@ -1,0 +1,98 @@
+"""The leaderboard: which method reads an adapter best, study by study, as a page in Markdown."""
+
+import datetime
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+from lorascope.errors import LorascopeError
+from lorascope.files import write_bytes
+from lorascope.report import text
+from lorascope.report.numbers import NOTHING, interval, plural, share
+from lorascope.report.summary import Summary, load_summary
+
+# Labels dealt out, or none looked at: what every method must beat.
+CONTROLS = ("permuted", "majority")
+HEAD = """# Leaderboard
+
+Which method reads an adapter best. Made by `make leaderboard` from the results of the studies named here.
+"""
+LEGEND = """
+Test accuracy in per cent: mean ± standard deviation over seeds, [95 % interval for other test adapters].
+**Bold**: the cell that the validation part chose. Controls stand last: `permuted` learns labels dealt out at
+random.
+"""
+
+
+def write_leaderboard(studies: Sequence[str | Path], out: str | Path) -> Path:
+    """Write the method tables of some studies into one page.
+
+    Args:
+        studies: folders of studies, for example ``results/zoo-1k``; each holds ``summary/results.json``.
+        out: the page.
+
+    Raises:
+        LorascopeError: a study has no results, or two are of the same data set.
+    """
+    summaries = [load_summary(Path(study, "summary")) for study in studies]
+    names = [summary.results["dataset"] for summary in summaries]
+    if len(set(names)) < len(names):
+        raise LorascopeError(f"{', '.join(map(str, studies))}: two studies of one data set; name each once")
+    today = f"\n{datetime.datetime.now(tz=datetime.UTC).date()}, {machine()}.\n"
+    page = "".join([HEAD, today, LEGEND, *map(study_section, summaries)])
+    write_bytes(out, page.encode())
+    return Path(out)
+
+
+def study_section(summary: Summary) -> str:
+    """Return the section of one study: its size, its best cell, its table, the best sooner first."""
+    results = summary.results
+    rows = sorted(summary.rows, key=lambda row: row[1] in CONTROLS)
+    heads = ["", "representation", "probe", *summary.layer_sets, "seconds a run"]
+    lines = [
+        f"\n## {results['dataset']}\n",
+        f"{plural(results['manifest']['adapters'], 'adapter')}, {len(results['classes'])} classes, "
+        f"{plural(results['test_adapters'], 'test adapter')}; chance {share(results['chance'])} %. "
+        f"{text.cells_line(summary)}.\n",
+        *(f"{line}.\n" for line in (text.best_line(summary), text.drop_line(summary)) if line),
+        _line(heads),
+        _line(["---:", "---", "---", *["---"] * len(summary.layer_sets), "---:"]),
+    ]
+    places = [str(place + 1) if row[1] not in CONTROLS else "" for place, row in enumerate(rows)]
+    lines += [_line(_row(summary, place, row)) for place, row in zip(places, rows, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(summary: Summary, place: str, row: tuple[str, str]) -> list[str]:
+    cells = [summary.cell(row, layer_set) for layer_set in summary.layer_sets]
+    times = [cell["seconds_mean"] for cell in cells if cell and cell["seeds"]]
+    return [
+        place,
+        *row,
+        *(_accuracy(summary, cell) for cell in cells),
+        f"{times[0]:.1f}" if times else NOTHING,
+    ]
+
+
+def _accuracy(summary: Summary, cell: dict | None) -> str:
+    if cell is None or not cell["seeds"]:
+        return cell["status"] if cell else NOTHING
+    std = cell["test_accuracy_std"]
+    mean = share(cell["test_accuracy_mean"]) + ("" if std is None else f" ± {share(std)}")
+    within = interval(cell["test_accuracy_adapters_low"], cell["test_accuracy_adapters_high"])
+    return f"{f'**{mean}**' if cell is summary.best else mean} {within}"
+
+
+def _line(words: Sequence[str]) -> str:
+    return f"| {' | '.join(words)} |"
+
+
+def machine() -> str:
+    """Name this machine: processor, cores, Python."""
+    try:
+        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    except OSError:
+        models = []
+    processor = models[0].partition(":")[2].strip() if models else platform.processor() or platform.machine()
+    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}"
