@@ -1,4 +1,7 @@
-"""Whether the images of a zoo are on this machine; apart from what reads them, whose code is in the zoo's key."""
+"""Whether the images of a zoo are on this machine.
+
+Apart from what reads them, because that code is part of a zoo's key.
+"""
 
 from pathlib import Path
 
@@ -15,5 +18,6 @@ def check_images(recipe: Recipe) -> None:
     folder = Path(recipe.fashion_folder)
     if "fashion" in recipe.images_source.split("+") and not list(folder.glob("t10k-*")):
         raise LorascopeError(
-            f"zoo: no Fashion-MNIST in {folder}: install Debian's dataset-fashion-mnist, or set fashion_folder"
+            f"zoo: no Fashion-MNIST in {folder}: "
+            "install Debian's dataset-fashion-mnist, or set fashion_folder"
         )
