@@ -11,7 +11,8 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import nn
 
-TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "proj_in", "conv1", "ff.net.2", "time_emb_proj"]
+ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+TARGETS = [*ATTENTION, "proj_in", "conv1", "ff.net.2", "time_emb_proj"]
 SIDES = {"A": "down", "B": "up"}
 PATTERNS = {
     "rank_pattern": {"attn2.to_v": 2, "conv1": 5},
@@ -78,10 +79,11 @@ def write_lora_adapter(unet: UNet2DConditionModel, folder: Path) -> Path:
     return folder / "pytorch_lora_weights.safetensors"
 
 
-def write_pipeline_lora(unet: UNet2DConditionModel, folder: Path, with_metadata: bool = True) -> Path:
-    """diffusers' ``save_lora_weights``, as its training scripts call it."""
-    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
-    metadata = unet.peft_config["default"].to_dict() if with_metadata else None
+def write_pipeline_lora(unet: UNet2DConditionModel, folder: Path, peft_names: bool = True) -> Path:
+    """diffusers' ``save_lora_weights``: with PEFT's names, or with those of diffusers' training scripts."""
+    layers = get_peft_model_state_dict(unet)
+    layers = layers if peft_names else convert_state_dict_to_diffusers(layers)
+    metadata = unet.peft_config["default"].to_dict()
     StableDiffusionPipeline.save_lora_weights(folder, layers, unet_lora_adapter_metadata=metadata)
     return folder / "pytorch_lora_weights.safetensors"
 

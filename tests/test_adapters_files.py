@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel, LlamaConfig, LlamaModel
 
 from adapter_files import (
+    ATTENTION,
     PATTERNS,
     SIDES,
     adapted_unet,
@@ -33,8 +34,6 @@ from adapter_files import (
 )
 from lorascope.adapters.files import escaping_links, find_adapter_files, read_adapter, read_header
 
-ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
-
 
 @pytest.fixture(scope="module")
 def unet():
@@ -48,6 +47,7 @@ def test_every_family_gives_the_same_deltas(unet, tmp_path):
     for path, family, source in (
         (write_lora_adapter(unet, tmp_path / "adapter"), "diffusers", "header"),
         (write_pipeline_lora(unet, tmp_path / "pipeline"), "diffusers", "header"),
+        (write_pipeline_lora(unet, tmp_path / "script", peft_names=False), "diffusers", "header"),
         (write_kohya(unet, tmp_path / "kohya.safetensors"), "kohya-ss", "tensor"),
         (folder, "PEFT", "adapter_config.json"),
         (folder / "adapter_model.safetensors", "PEFT", "adapter_config.json"),

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lorascope import __version__
-from lorascope.cli import data, features, files, predict, progress, results, sparse, train, zoo
+from lorascope.cli import completion, data, features, files, predict, progress, results, sparse, train, zoo
 from lorascope.errors import LorascopeError
 
 EXIT_BAD_INPUT = 2
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-SUBJECTS = (files, predict, progress, zoo, data, features, train, results, sparse)
+SUBJECTS = (files, predict, progress, zoo, data, features, train, results, sparse, completion)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, or 2 with one line on stderr for bad input."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     if getattr(options, "threads", None):
         _limit_threads(options.threads)
     try:
@@ -45,7 +45,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command."""
     parser = _Parser(prog="lorascope", description=__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=f"lorascope {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

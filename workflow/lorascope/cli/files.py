@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
 from lorascope.cli.options import command
 from lorascope.errors import LorascopeError
@@ -19,8 +20,16 @@ def add(commands) -> None:
         adapter = diff.add_argument(name, metavar=metavar, help="adapter file or PEFT folder")
         adapter.complete = ADAPTER
     _add_json(diff)
+    convert = command(commands, "convert", _convert, "write an adapter as another family")
+    source = convert.add_argument("file", metavar="FILE", help="adapter file or PEFT folder")
+    source.complete = ADAPTER
+    convert.add_argument("--to", required=True, choices=FAMILIES, help="family to write")
+    convert.add_argument("--out", required=True, help="file to write (peft: folder)")
+    convert.add_argument("--certify", action="store_true", help="compare ΔW·x before and after")
+    _add_json(convert)
 
 
+FAMILIES = ("diffusers", "kohya", "peft")
 ADAPTER = {
     "bash": "_shtab_compgen_files",
     "zsh": "_files -g '*.safetensors' -/",
@@ -76,3 +85,25 @@ def _diff(options: argparse.Namespace) -> None:
     from lorascope.cli.cards import print_difference
 
     print_difference(difference)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from lorascope.adapters.files import read_adapter
+
+    # Read before torch is loaded: most mistakes show here, at once.
+    adapter = read_adapter(options.file)
+    from lorascope.adapters.convert import convert
+
+    convert(adapter, options.to, Path(options.out))
+    result = {"path": options.out, "family": options.to, "layers": len(adapter.modules)}
+    if options.certify:
+        from lorascope.adapters.certify import certify
+
+        errors = certify(adapter, read_adapter(options.out))
+        result |= {"largest_error": max(errors.values()), "errors": errors}
+    if options.json:
+        print(json.dumps(result, indent=2, allow_nan=False))
+        return
+    print(f"{options.out}: {len(adapter.modules)} layers written as {options.to}")
+    if options.certify:
+        print(f"certified: ΔW·x differs by at most {result['largest_error']:.1e} of its size")

@@ -46,6 +46,11 @@ _LDM_OUTSIDE = {
     "label_emb.0.0": "add_embedding.linear_1",
     "label_emb.0.2": "add_embedding.linear_2",
 }
+_OUTSIDE_LDM = {path: ldm for ldm, path in _LDM_OUTSIDE.items()}
+_RESNET_LDM = {path: ldm for ldm, path in _LDM_RESNET.items()}
+_DIFFUSERS_UNET = re.compile(
+    r"^(down|up|mid)_block(?:s\.(\d{1,3}))?\.(resnets|attentions|downsamplers|upsamplers)\.(\d)\.(.+)$"
+)
 _UNET_PARTS = (
     "down_blocks", "mid_block", "up_blocks", "conv_in", "conv_out", "time_embedding", "add_embedding",
 )  # fmt: skip
@@ -62,6 +67,9 @@ def layer_of(stem: str) -> str:
         if stem.startswith(prefix):
             return component + _from_ldm(".".join(_WORD.findall(stem.removeprefix(prefix))))
     path = _from_ldm(canonical_path(stem.removeprefix("diffusion_model.")))
+    if path.startswith("text_model."):
+        # A PEFT folder holds one model and does not name it.
+        path = f"{TEXT_ENCODER}.{path}"
     return _text_projection(path) if path.startswith(TEXT_ENCODER) else path
 
 
@@ -106,3 +114,28 @@ def _from_ldm(path: str) -> str:
             return f"{block}.{'down' if side == 'input' else 'up'}samplers.0.conv"
         kind = "attentions" if place == "1" else "resnets"
     return f"{block}.{kind}.{index}.{_LDM_RESNET.get(rest, rest)}".rstrip(".")
+
+
+def to_ldm(layer: str) -> str:
+    """Translate a canonical UNet path into that of Stability AI's UNet: the inverse of what is read.
+
+    Only for Stable Diffusion XL, where every resolution with an upsampler has attentions.
+    """
+    if layer in _OUTSIDE_LDM:
+        return _OUTSIDE_LDM[layer]
+    match = _DIFFUSERS_UNET.match(layer)
+    if match is None:
+        return layer
+    side, block, kind, index, rest = match.groups()
+    rest = _RESNET_LDM.get(rest, rest) if kind == "resnets" else rest
+    place = int(kind == "attentions")
+    if side == "mid":
+        return f"middle_block.{1 if place else 2 * int(index)}.{rest}"
+    first = _LDM_LAYERS_PER_BLOCK * int(block)
+    if kind == "downsamplers":
+        return f"input_blocks.{first + _LDM_LAYERS_PER_BLOCK}.0.op"
+    if kind == "upsamplers":
+        return f"output_blocks.{first + _LDM_LAYERS_PER_BLOCK - 1}.2.conv"
+    if side == "down":
+        return f"input_blocks.{first + int(index) + 1}.{place}.{rest}"
+    return f"output_blocks.{first + int(index)}.{place}.{rest}"
