@@ -45,7 +45,7 @@ def test_training_equals_torch_modules_and_torch_adam():
     settings = MLPSettings(hidden=(16, 12), dropout=0.0, learning_rate=0.01, weight_decay=0.1)
     parts = blobs()
     data = {name: (torch.from_numpy(p.features), torch.from_numpy(p.classes)) for name, p in parts.items()}
-    ours = mlp._Training(data, 3, settings, [7], "cpu")
+    ours = mlp.Training(data, 3, settings, [7], "cpu")
     reference = reference_network(ours.network, 0.0)
     optimizer = torch.optim.Adam(reference.parameters(), lr=0.01, weight_decay=0.1)
     x, classes = data["train"]
@@ -99,7 +99,7 @@ def test_initial_weights_are_drawn_as_torch_linear_draws_them():
 
 
 def test_dropout_keeps_the_stated_share_and_the_expected_value():
-    training = mlp._Training(_tensors(blobs()), 3, MLPSettings(hidden=(2000,), dropout=0.3), [1, 2], "cpu")
+    training = mlp.Training(_tensors(blobs()), 3, MLPSettings(hidden=(2000,), dropout=0.3), [1, 2], "cpu")
     (masks,) = training._dropout_masks(50)
     assert masks.shape == (2, 50, 2000)
     assert (masks > 0).float().mean().item() == pytest.approx(0.7, abs=0.01)
@@ -124,8 +124,8 @@ def test_a_seed_does_not_depend_on_its_company():
 def test_side_by_side_equals_one_after_the_other():
     """The path that a GPU takes, run on the CPU."""
     parts = _tensors(blobs())
-    batched = mlp._Training(parts, 3, SMALL, [1, 2, 3], "cpu").finish()
-    looped = [mlp._Training(parts, 3, SMALL, [seed], "cpu").finish()[0] for seed in (1, 2, 3)]
+    batched = mlp.Training(parts, 3, SMALL, [1, 2, 3], "cpu").finish()
+    looped = [mlp.Training(parts, 3, SMALL, [seed], "cpu").finish()[0] for seed in (1, 2, 3)]
     for one, other in zip(batched, looped, strict=True):
         assert one.best_epoch == other.best_epoch
         np.testing.assert_allclose(one.train_loss, other.train_loss, rtol=1e-4)
@@ -137,11 +137,11 @@ def test_side_by_side_equals_one_after_the_other():
 def test_a_seed_that_stops_early_leaves_the_batch_and_the_others_as_they_are():
     parts = _tensors(blobs(spread=2.0))
     settings = dataclasses.replace(SMALL, epochs=60, stop_patience=4)
-    batched = mlp._Training(parts, 3, settings, [1, 2, 3, 4], "cpu").finish()
+    batched = mlp.Training(parts, 3, settings, [1, 2, 3, 4], "cpu").finish()
     assert [run.seed for run in batched] == [1, 2, 3, 4]
     assert len({run.epochs for run in batched}) > 1
     for run in batched:
-        (alone,) = mlp._Training(parts, 3, settings, [run.seed], "cpu").finish()
+        (alone,) = mlp.Training(parts, 3, settings, [run.seed], "cpu").finish()
         assert (run.epochs, run.best_epoch) == (alone.epochs, alone.best_epoch)
         np.testing.assert_allclose(run.train_loss, alone.train_loss, rtol=1e-3)
         for name, array in alone.state.items():
@@ -178,7 +178,7 @@ def test_stops_after_the_patience_and_not_before():
 
 def test_learning_rate_is_halved_after_its_patience():
     settings = dataclasses.replace(SMALL, lr_patience=2)
-    training = mlp._Training(_tensors(blobs()), 3, settings, [0], "cpu")
+    training = mlp.Training(_tensors(blobs()), 3, settings, [0], "cpu")
     best, stale, halvings = -1.0, 0, 0
     for _ in range(12):
         training._judge_epoch(training._train_epoch(), 0.0)

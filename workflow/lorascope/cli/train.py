@@ -33,10 +33,11 @@ def _train(options: argparse.Namespace) -> None:
     seeds = range(options.first_seed, options.last_seed + 1)
     if not seeds:
         raise LorascopeError(f"--last-seed {options.last_seed} is before --first-seed {options.first_seed}")
-    origin = origin_of(options, options.settings, *steps.train(options.probe))
+    settings = load_section(options.probe, options.settings)
+    origin = origin_of(options, options.settings, *steps.train(options.probe, settings))
     lines = train_block(
         lambda: load_cell(names, options.features, options.adapters, options.layers),
-        load_section(options.probe, options.settings),
+        settings,
         seeds,
         choose_device(options.device),
         options.threads,

@@ -21,9 +21,11 @@ CLASSES = {
     "free_loss": "FreeLoss",
 }
 RATE_MARK = "@"
+# The published target of sundew.
+DEFAULT_RATE = 0.06
 
 
-def parse_gate(text: str, rate: float) -> tuple[str, float]:
+def parse_gate(text: str, rate: float = DEFAULT_RATE) -> tuple[str, float]:
     """Split ``name`` or ``name@rate``, such as ``uniform@0.5``, into name and rate.
 
     Args:
@@ -47,7 +49,7 @@ def parse_gate(text: str, rate: float) -> tuple[str, float]:
 
 def source_of(text: str) -> str:
     """Return the module of the gate that ``text`` names."""
-    return MODULES[parse_gate(text, 1.0)[0]]
+    return MODULES[parse_gate(text)[0]]
 
 
 def build_gate(text: str, rate: float, samples: int, device: str = "cpu"):

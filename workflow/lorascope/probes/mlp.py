@@ -45,6 +45,7 @@ def train_mlp(
     device: str = "cpu",
     threads: int = 1,
     as_one_batch: bool | None = None,
+    training: "type[Training] | None" = None,
 ) -> Iterator[Run]:
     """Train one run a seed and yield each when it is finished.
 
@@ -58,6 +59,7 @@ def train_mlp(
         threads: seeds trained at a time where they are not one batch; they change no bit of the result.
         as_one_batch: whether all seeds train as one model, or a seed a thread; by default what measures
             better (``make bench-train``): one batch on a GPU, a seed a thread on a CPU.
+        training: what trains; by default :class:`Training`.
 
     Raises:
         LorascopeError: fewer than two training adapters, or a loss that is not finite.
@@ -68,12 +70,13 @@ def train_mlp(
         name: (torch.from_numpy(part.features).to(device), torch.from_numpy(part.classes).to(device))
         for name, part in parts.items()
     }
+    training = training or Training
     if device != "cpu" if as_one_batch is None else as_one_batch:
-        yield from _Training(on_device, n_classes, settings, list(seeds), device).finish()
+        yield from training(on_device, n_classes, settings, list(seeds), device).finish()
         return
 
     def train(seed: int) -> Run:
-        return _Training(on_device, n_classes, settings, [seed], device).finish()[0]
+        return training(on_device, n_classes, settings, [seed], device).finish()[0]
 
     # Threads that share a matrix product add up in another order: each seed has one to itself.
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -108,7 +111,7 @@ class _Adam:
             torch._fused_adam_(*tensors, [], counts, lr=rate, weight_decay=self.weight_decay, **ADAM)
 
 
-class _Training:
+class Training:
     """Training of a batch of seeds, epoch by epoch, each seed with its own schedule and best weights."""
 
     def __init__(self, parts: dict[str, tuple[Tensor, Tensor]], n_classes: int, settings, seeds, device: str):

@@ -60,13 +60,16 @@ class Network:
         return [*self.parameters(), *self.means, *self.variances]
 
     @torch.no_grad()
-    def training_step(self, x: Tensor, classes: Tensor, masks: Sequence[Tensor]) -> Tensor:
+    def training_step(
+        self, x: Tensor, classes: Tensor, masks: Sequence[Tensor], weights: Tensor | None = None
+    ) -> Tensor:
         """Set :attr:`gradients` of each seed's mean cross-entropy and move the batch norms' averages.
 
         Args:
             x: float32 [seeds, batch, features].
             classes: int64 [seeds, batch].
             masks: dropout masks [seeds, batch, width] of each hidden layer.
+            weights: [seeds, batch], what each sample's loss is multiplied with before the mean; None for 1.
 
         Returns:
             The loss of each sample, [seeds, batch].
@@ -83,7 +86,10 @@ class Network:
         losses = -log_probabilities.gather(2, chosen)[..., 0]
         errors = log_probabilities.exp_()
         errors.scatter_add_(2, chosen, errors.new_full((1, 1, 1), -1.0).expand_as(chosen))
-        self._backward(errors.div_(x.shape[1]), inputs, normalised, scales, masks)
+        errors.div_(x.shape[1])
+        if weights is not None:
+            errors.mul_(weights[..., None])
+        self._backward(errors, inputs, normalised, scales, masks)
         return losses
 
     def _normalise(self, z: Tensor, i: int) -> Tensor:

@@ -97,6 +97,7 @@ def majority(state: State, features: np.ndarray, n_classes: int) -> np.ndarray:
 
 PREDICTORS: dict[str, Callable[[State, np.ndarray, int], np.ndarray]] = {
     "mlp": mlp,
+    "mlp_gated": mlp,
     "ridge": linear,
     "logistic": logistic,
     "knn": knn,

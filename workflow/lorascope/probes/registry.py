@@ -9,10 +9,12 @@ from lorascope.errors import LorascopeError
 from lorascope.probes.runs import Part, Run
 
 MLP = "lorascope.probes.mlp"
+GATED = "lorascope.probes.gated"
 SHALLOW = "lorascope.probes.shallow"
 
 MODULES = {
     "mlp": MLP,
+    "mlp_gated": GATED,
     "ridge": SHALLOW,
     "logistic": SHALLOW,
     "knn": SHALLOW,
@@ -78,7 +80,7 @@ def run_probe(
         n_classes: number of classes.
         settings: the probe's section of the config.
         seeds: one run each.
-        device: ``cpu`` or a CUDA device, for ``mlp`` and the networks that read factors.
+        device: ``cpu`` or a CUDA device, for ``mlp``, ``mlp_gated`` and the networks that read factors.
         threads: seeds trained at a time by them.
     """
     module = import_module(MODULES[name])
@@ -86,6 +88,9 @@ def run_probe(
         yield from module.train_mlp(parts, n_classes, module.MLPSettings(**settings), seeds, device, threads)
     elif name in FACTOR_PROBES:
         yield from module.run(parts, n_classes, settings, seeds, device, threads)
+    elif name == "mlp_gated":
+        gated = module.GatedSettings(**settings)
+        yield from module.train_gated(parts, n_classes, gated, seeds, device, threads)
     elif name == "permuted":
         # Dealt out before anything looks at them: the choice of a penalty must not see the truth either.
         for seed in seeds:

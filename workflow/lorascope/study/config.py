@@ -93,6 +93,7 @@ def load_config(config: dict) -> dict:
     _check_names(filled)
     for gate in filled["sparse"]["gates"]:
         parse_gate(gate, filled["sparse"]["target_activation_rate"])
+    parse_gate(filled["mlp_gated"]["gate"])
     SplitSettings(**filled["split"])
     return filled
 

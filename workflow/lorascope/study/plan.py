@@ -268,7 +268,7 @@ class Plan:
             layers,
             probe,
             self.config[probe],
-            code_digest(*steps.train(probe)),
+            code_digest(*steps.train(probe, self.config[probe])),
         )
         return Cell(
             dataset,

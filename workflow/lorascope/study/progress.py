@@ -109,7 +109,7 @@ def _difference(plan: Plan, cell: Cell, other: Path) -> str:
     changed = [name for name in settings if stored.get("settings", {}).get(name) != settings[name]]
     if changed:
         return f"{cell.probe} settings changed: {', '.join(changed)}"
-    if stored.get("code") != code_digest(*steps.train(cell.probe)):
+    if stored.get("code") != code_digest(*steps.train(cell.probe, settings)):
         return "code of the probe changed"
     return "data, labels, features or layer set changed"
 

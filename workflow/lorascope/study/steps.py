@@ -25,9 +25,10 @@ def extract(representation: str) -> tuple[str, ...]:
     return (loop, source_of(representation))
 
 
-def train(probe: str) -> tuple[str, ...]:
-    """Return the modules that train one probe."""
-    return ("lorascope.probes.train", MODULES[probe])
+def train(probe: str, settings: dict | None = None) -> tuple[str, ...]:
+    """Return the modules that train one probe, and those of the gate that its settings may name."""
+    gate = (gates.source_of(settings["gate"]),) if settings and "gate" in settings else ()
+    return ("lorascope.probes.train", MODULES[probe], *gate)
 
 
 def sparse_train(gate: str) -> tuple[str, ...]:
