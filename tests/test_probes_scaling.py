@@ -27,3 +27,14 @@ def test_tiny_features_are_features():
     train = 1e-20 * np.random.default_rng(0).standard_normal((100, 1)).astype(np.float32)
     scaled = Scaling.fit(train).apply(train)
     assert scaled.std() == pytest.approx(1, rel=1e-4)
+
+
+def test_the_features_of_a_layer_keep_their_proportions():
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(50, 5)) * [1, 3, 10, 0, 2] + 7).astype(np.float32)
+    layers = ["a", "a", "b", "b", "b"]
+    scaled = Scaling.fit(features, layers).apply(features)
+    variance = features.astype(float).var(axis=0)
+    mean_variance = np.repeat([variance[:2].mean(), variance[[2, 4]].mean()], [2, 3])
+    np.testing.assert_allclose(scaled.var(axis=0), variance / mean_variance, rtol=1e-4)
+    assert (scaled[:, 3] == 0).all()

@@ -19,6 +19,7 @@ TINY_ZOO = {
     "dataset": "tiny",
     "representations": ["stats", "matrix_norms", "ensemble"],
     "seeds": 2,
+    "importance": {"representation": "stats", "remove": [1], "keep": [1], "controls": 1},
     "mlp": {"hidden": [16], "epochs": 4},
     "datasets": {"tiny": {"source": "zoo", "adapters": 30, "steps": 2, "images": 2, "block": 10}},
 }

@@ -35,6 +35,8 @@ def test_the_default_target_is_the_page_of_the_zoo(tmp_path):
         "fit": 4,
         "extract": 22,
         "train": 24,
+        "rank_layers": 1,
+        "adapter_map": 1,
         "stamp": 1,
         "aggregate": 1,
         "page": 1,
@@ -110,3 +112,20 @@ def test_no_job_without_a_reason(tmp_path):
     shutil.rmtree(tmp_path / ".snakemake", ignore_errors=True)
     assert planned(tmp_path, dataset="sanity") == first
     assert not (tmp_path / "results").exists()
+
+
+def test_importance_needs_no_cell(tmp_path):
+    expected = {"prepare": 1, "label": 1, "fit": 2, "extract": 2, "rank_layers": 1, "adapter_map": 1}
+    assert planned(tmp_path, "importance", dataset="sanity") == expected | {"importance": 1}
+
+
+def test_what_is_switched_off_does_not_run(tmp_path):
+    off = {"importance": {"representation": None}, "adapter_map": {"adapters": 0}}
+    jobs = planned(tmp_path, "summary", dataset="sanity", representations=["stats"], **off)
+    assert not {"rank_layers", "adapter_map"} & set(jobs)
+
+
+def test_another_number_of_layers_to_remove_ranks_anew_and_trains_nothing(tmp_path):
+    first = planned(tmp_path, "importance", dataset="sanity", importance={"remove": [3]})
+    assert first["rank_layers"] == 1
+    assert "train" not in first

@@ -6,6 +6,7 @@ from pathlib import Path
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
 from lorascope.probes.registry import reads
+from lorascope.study.analyses import analyses
 from lorascope.study.config import load_config
 from lorascope.study.keys import canonical_json
 from lorascope.study.lock import hold_folder
@@ -162,8 +163,34 @@ def probe_settings(wildcards):
     return canonical_json(PLAN.config[wildcards.probe])
 
 
+def importance_of(wildcards):
+    return analyses(PLAN, wildcards.dataset)["importance"]
+
+
+def importance_features(wildcards):
+    return ancient(list(importance_of(wildcards).features))
+
+
+def importance_layers(wildcards):
+    return canonical_json(importance_of(wildcards).layers)
+
+
+def importance_settings(wildcards):
+    same_key(wildcards, importance_of(wildcards).key)
+    return canonical_json(PLAN.config["importance"])
+
+
+def map_settings(wildcards):
+    same_key(wildcards, analyses(PLAN, wildcards.dataset)["adapter_map"].key)
+    return canonical_json(PLAN.config["adapter_map"])
+
+
 def all_cells(wildcards):
     return PLAN.cell_files(wildcards.dataset)
+
+
+def all_analyses(wildcards):
+    return PLAN.analysis_files(wildcards.dataset)
 
 
 def label_tables(wildcards):
@@ -219,7 +246,16 @@ def results_with(final, datasets=PLAN.config["dataset"]):
             PLAN.folder(dataset, final),
             PLAN.stamp(dataset),
             *PLAN.cell_files(dataset),
+            *PLAN.analysis_files(dataset),
         ]
+    ]
+
+
+def study_analyses(wildcards):
+    return [
+        path
+        for dataset in PLAN.config["dataset"]
+        for path in PLAN.analysis_files(dataset)
     ]
 
 

@@ -22,6 +22,7 @@ rule aggregate:
     """Gather all cells into the summary tables."""
     input:
         cells=all_cells,
+        analyses=all_analyses,
         labels=label_tables,
         stamp=study_stamp,
     output:

@@ -28,6 +28,15 @@ rule sparse:
         "Target {rule} is complete: {input[0]}"
 
 
+rule importance:
+    """Which layers hold the label, and the map of adapters, without any cell."""
+    input:
+        study_analyses,
+    localrule: True
+    message:
+        "Target {rule} is complete"
+
+
 for name in REPRESENTATIONS + LAYER_REPRESENTATIONS:
 
     rule:

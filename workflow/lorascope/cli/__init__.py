@@ -7,12 +7,24 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lorascope import __version__
-from lorascope.cli import completion, data, features, files, predict, progress, results, sparse, train, zoo
+from lorascope.cli import (
+    completion,
+    data,
+    features,
+    files,
+    importance,
+    predict,
+    progress,
+    results,
+    sparse,
+    train,
+    zoo,
+)
 from lorascope.errors import LorascopeError
 
 EXIT_BAD_INPUT = 2
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-SUBJECTS = (files, predict, progress, zoo, data, features, train, results, sparse, completion)
+SUBJECTS = (files, predict, progress, zoo, data, features, train, importance, results, sparse, completion)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

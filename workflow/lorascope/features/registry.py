@@ -34,6 +34,11 @@ LAYER_REPRESENTATIONS = (
     "pca",
 )
 
+# Their columns are coordinates of a layer in its training part's axes, by falling share: how much they differ
+# says how much they matter, and columns made alike are mostly noise. Scaled layer by layer, a linear probe on
+# 600 adapters of a hard zoo (Gaussian A) named 87 % from `delta_bilinear`, and 70 % scaled column by column.
+SCALED_BY_LAYER = frozenset({"delta_bilinear", "delta_gram"})
+
 
 def module_name(name: str) -> str:
     """Return the full name of the module that defines a representation.

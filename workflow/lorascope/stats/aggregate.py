@@ -11,17 +11,21 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from lorascope.files import read_json, write_bytes, write_json, write_table
-from lorascope.stats import comparisons, details, drops, tables
+from lorascope.stats import comparisons, details, drops, importance, tables
+from lorascope.stats.adapter_map import adapter_map_table
 from lorascope.stats.adapters import Adapters, read_adapters
 from lorascope.stats.baseline import PERMUTATIONS
-from lorascope.stats.cells import CURVES, IDENTITY, TESTED_PARTS, Cell, read_cell
+from lorascope.stats.cells import CURVES, IDENTITY, TESTED_PARTS, Cell, read_cell, status_of
 from lorascope.stats.columns import test_counts
 from lorascope.stats.intervals import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, SPARSE_UNITS
 from lorascope.stats.scores import CALIBRATION_BINS
 
 RESULTS_FILE = "results.json"
 # Rises when a reader of results.json would have to change.
-RESULTS_FORMAT = 2
+RESULTS_FORMAT = 3
+# Tables that stand in results.json as lists of records, beside the cells.
+LISTED = ("drops", "mean_drops", "comparisons", "runs", "layers", "layer_groups", "layer_ablations")
+LISTED += ("adapter_map",)
 PACKAGES = ("lorascope", "numpy", "pyarrow", "scikit-learn", "scipy", "torch")
 
 METHODS = {
@@ -53,6 +57,19 @@ METHODS = {
         "score summed over the classes; the loss is the mean negative log-likelihood in nats"
     ),
     "best": "the cell with the highest mean validation accuracy; the test part decides nothing",
+    "layer_ranking": (
+        "closed-form ridge on one layer at a time; answers to adapters of training and validation part that "
+        "are left out (stratified folds, groups whole), the penalty by leave-one-out inside the rest (Golub, "
+        f"Heath & Wahba 1979); ranks by percentile bootstrap, {importance.RANK_RESAMPLES} resamples of units"
+    ),
+    "layer_ablation": (
+        "the same probe on the test part, which had no say in the ranking; exact sign-flip test and adjusted "
+        "Wald interval against all layers, Holm (1979) over the rows of the table"
+    ),
+    "adapter_map": (
+        "kernel principal components (Schölkopf, Smola & Müller 1998) of the training part's exact ΔW "
+        "kernel, every layer counting the same; the others are only placed"
+    ),
     "chance": "test accuracy of always naming the most frequent class of the training part",
 }
 
@@ -63,7 +80,8 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
     Args:
         study: ``dataset`` (name); ``cells``, each with layer_set, representation, probe, and ``runs``,
             ``details`` and ``logs`` (paths, one per block of seeds); ``adapters`` and ``manifest`` (paths);
-            ``settings``; ``keys``.
+            ``settings``; ``keys``; ``analyses``, what is computed beside the cells: name → ``files`` (name →
+            path) and ``log``.
         out_dir: folder of the tables that docs/metrics.md describes (.parquet and .csv) and results.json,
             which holds all of them but the answers to single adapters.
 
@@ -78,6 +96,9 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
     manifest = read_json(study["manifest"])
     adapters = read_adapters(study["adapters"], manifest)
     cells = [read_cell(study["dataset"], entry, adapters) for entry in study["cells"]]
+    beside = study.get("analyses", {})
+    ranked = importance.read_answers(study["dataset"], beside.get("importance", {}).get("files"), adapters)
+    placed = beside.get("adapter_map", {}).get("files")
     summary = {
         "runs": tables.runs_table(cells, adapters),
         "cells": tables.cells_table(cells, adapters),
@@ -89,10 +110,15 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         "classes": details.classes_table(cells, adapters),
         "reliability": details.reliability_table(cells, adapters),
         "answers": details.answers_table(cells, adapters),
+        "layers": importance.layers_table(ranked),
+        "layer_groups": importance.layer_groups_table(ranked),
+        "layer_ablations": importance.layer_ablations_table(ranked),
+        "adapter_map": adapter_map_table(study["dataset"], placed, adapters.sanity),
     }
     results = _head(study, manifest, adapters) | {
         "reference": drops.reference_layer_set(cells),
         "best": _best(summary["cells"]),
+        "analyses": {name: _analysis_status(entry) for name, entry in beside.items()},
         **_body(summary, cells, adapters),
     }
     stamp = {name: results[name] for name in ("settings", "keys", "versions", "sanity")}
@@ -120,6 +146,11 @@ def _head(study: dict, manifest: dict, adapters: Adapters) -> dict:
     }
 
 
+def _analysis_status(entry: dict) -> dict[str, str]:
+    status, reason = status_of(list(entry["files"].values()), entry["log"])
+    return {"status": status, "reason": reason}
+
+
 def _best(cells: pa.Table) -> dict[str, str] | None:
     """Identity of the cell with the best validation accuracy; ties go to the smaller validation loss."""
     rows = [row for row in cells.to_pylist() if row["validation_accuracy_mean"] is not None]
@@ -140,8 +171,7 @@ def _body(summary: dict[str, pa.Table], cells: list[Cell], adapters: Adapters) -
         }
         record["per_class"] = _part_of(details.classes_table([cell], adapters))
         record["reliability"] = _part_of(details.reliability_table([cell], adapters))
-    listed = {name: summary[name].to_pylist() for name in ("drops", "mean_drops", "comparisons", "runs")}
-    return {"cells": records, **listed}
+    return {"cells": records, **{name: summary[name].to_pylist() for name in LISTED}}
 
 
 def _part_of(table: pa.Table) -> list[dict]:

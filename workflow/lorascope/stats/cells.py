@@ -1,6 +1,7 @@
 """One cell of a study: its result files, or why there are none."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,6 +149,15 @@ def _status(blocks: list[Block]) -> tuple[str, str]:
     if len(absent) < len(blocks):
         return PARTIAL, f"{len(blocks) - len(absent)} of {len(blocks)} seed blocks: {reason}"
     return (FAILED, error) if error else (MISSING, reason)
+
+
+def status_of(files: Sequence[str | Path], log: str | Path) -> tuple[str, str]:
+    """Return the status of a step that writes ``files`` in one go, and why it is not done."""
+    absent = next((Path(path) for path in files if not Path(path).exists()), None)
+    if absent is None:
+        return DONE, ""
+    error = _last_error(Path(log))
+    return (FAILED, error) if error else (MISSING, f"{absent.name} does not exist")
 
 
 def _last_error(log: Path) -> str:

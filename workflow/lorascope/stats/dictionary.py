@@ -5,6 +5,7 @@ The tests hold these words against the tables' schemas and docs/metrics.md again
 
 import pyarrow as pa
 
+from lorascope.stats.adapter_map import ADAPTER_MAP_SCHEMA
 from lorascope.stats.aggregate import METHODS
 from lorascope.stats.cells import CURVES, METRICS
 from lorascope.stats.comparisons import COMPARISONS_SCHEMA
@@ -17,6 +18,7 @@ from lorascope.stats.details import (
     RELIABILITY_SCHEMA,
 )
 from lorascope.stats.drops import DROPS_SCHEMA, MEAN_DROPS_SCHEMA
+from lorascope.stats.importance import LAYER_ABLATIONS_SCHEMA, LAYER_GROUPS_SCHEMA, LAYERS_SCHEMA
 from lorascope.stats.tables import CELLS_SCHEMA, RUNS_SCHEMA
 
 TABLES: dict[str, tuple[str, pa.Schema]] = {
@@ -30,6 +32,13 @@ TABLES: dict[str, tuple[str, pa.Schema]] = {
     "classes": ("cell and class, on the test part", CLASSES_SCHEMA),
     "reliability": ("cell, part and bin of confidence that holds answers", RELIABILITY_SCHEMA),
     "answers": ("cell and test adapter", ANSWERS_SCHEMA),
+    "layers": ("layer, the most telling first", LAYERS_SCHEMA),
+    "layer_groups": ("block × attention × projection", LAYER_GROUPS_SCHEMA),
+    "layer_ablations": (
+        "number of layers kept, or removed: the best, or random ones",
+        LAYER_ABLATIONS_SCHEMA,
+    ),
+    "adapter_map": ("adapter on the map", ADAPTER_MAP_SCHEMA),
 }
 
 _PARTS = {"train": "training", "validation": "validation", "test": "test"}
@@ -82,6 +91,18 @@ _COUNTED = {
 _EFFECTS = {
     "cohen_h": "effect size of the two accuracies, Cohen's h: 0.2 small, 0.5 medium, 0.8 large",
     "cohen_dz": "effect size of the paired difference over units, Cohen's d_z; empty where all are equal",
+}
+_LAYER = {
+    "block": "block of the UNet",
+    "attention": "attn1 (self-attention) or attn2 (cross-attention)",
+    "projection": "projection inside the attention",
+    "learners": "adapters of training and validation part, which are left out in turn",
+    "learner_units": "independent units among them: adapters, or groups",
+}
+_LEFT_OUT = {
+    "accuracy": "accuracy of these layers alone on left-out learners",
+    "accuracy_low": "lower end of its 95 % interval over learners",
+    "accuracy_high": "its upper end",
 }
 _DROP = {
     "reference": "layer set that is compared with",
@@ -199,6 +220,60 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "unit": "number of the unit that it belongs to",
         "hits": "seeds that name the class",
         "seeds": "seeds of the cell",
+    },
+    "layers": {
+        **_LAYER,
+        "layer": "path of the layer",
+        "rank": "place by `accuracy`, 1 is the best; equal ones share the better place",
+        "rank_low": "lower end of the place's 95 % interval over learners",
+        "rank_high": "its upper end",
+        **_LEFT_OUT,
+        "test_accuracy": "accuracy on the test part, learnt from all learners; it decides nothing",
+        "test_accuracy_low": "lower end of its 95 % test-set interval",
+        "test_accuracy_high": "its upper end",
+        "penalty": "penalty that leaving one learner out at a time chose",
+        **_COUNTED,
+    },
+    "layer_groups": {
+        **_LAYER,
+        "layers": "layers of the group",
+        **_LEFT_OUT,
+        "loss": "accuracy of all layers − accuracy of all but this group, on left-out learners",
+        "loss_low": "lower end of its 95 % interval over learners; empty where there is no other group",
+        "loss_high": "its upper end",
+        "p": "two-sided p of the exact sign-flip test of the loss",
+        "p_holm": "the same, Holm-corrected over the groups",
+        "test_accuracy": "accuracy of the group alone on the test part",
+    },
+    "layer_ablations": {
+        "question": "keep (only these layers), remove (all but these), or all",
+        "choice": "best (by the ranking) or random",
+        "k": "number of layers that are kept, or removed",
+        "draws": "choices that are averaged",
+        "chosen": "the layers that are kept, or removed; empty where several choices are averaged",
+        "test_accuracy": "accuracy on the test part, mean over the choices",
+        "test_accuracy_low": "lower end of its 95 % test-set interval",
+        "test_accuracy_high": "its upper end",
+        "lowest": "the least accurate of the choices",
+        "highest": "the most accurate",
+        "loss": "test accuracy of all layers − test_accuracy",
+        "loss_low": "lower end of its 95 % test-set interval",
+        "loss_high": "its upper end",
+        "p": "two-sided p of the exact sign-flip test of the loss",
+        "p_holm": "the same, Holm-corrected over the rows of the table",
+        "over_random": "test_accuracy − that of as many layers chosen at random",
+        "over_random_low": "lower end of its 95 % test-set interval",
+        "over_random_high": "its upper end",
+        **_COUNTED,
+    },
+    "adapter_map": {
+        "adapter": "id of the adapter",
+        "class": "its class",
+        "part": "train, validation, test, or all",
+        "x": "place along the training part's first kernel principal component",
+        "y": "place along the second",
+        "x_variance": "share of the training part's variance along x",
+        "y_variance": "the same along y",
     },
 }
 

@@ -19,9 +19,18 @@ from lorascope.probes.registry import check_pairs
 
 # The rules of the workflow; a data set's name becomes a target beside them.
 RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "passport", "fit", "extract", "train")
-RULES += ("stamp", "aggregate", "page")
+RULES += ("rank_layers", "adapter_map", "stamp", "aggregate", "page")
 RULES += ("sparse_images", "sparse_train", "sparse_stamp", "sparse_compare", "sparse_page")
-TARGETS = {*REPRESENTATIONS, *LAYER_REPRESENTATIONS, "report", "summary", "features", "sparse", *RULES}
+TARGETS = {
+    *REPRESENTATIONS,
+    *LAYER_REPRESENTATIONS,
+    "report",
+    "summary",
+    "features",
+    "importance",
+    "sparse",
+    *RULES,
+}
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 # The default study lies beside the Snakefile, two folders above the package.
 DEFAULT_STUDY = Path(__file__).parents[3] / "config.yaml"
@@ -228,6 +237,8 @@ def _check_names(config: dict) -> None:
     check_pairs(config["representations"], config["probes"])
     if config["w2t"]["width"] % config["w2t"]["heads"]:
         raise LorascopeError("config: w2t: width is no multiple of heads; change one of them")
+    if (ranked := config["importance"]["representation"]) is not None:
+        _check_defined([ranked], REPRESENTATIONS + LAYER_REPRESENTATIONS, "importance.representation")
 
 
 def _check_defined(wanted, defined, place: str) -> None:

@@ -10,6 +10,7 @@ from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted, parts
 from lorascope.probes.registry import SEEDLESS, reads
 from lorascope.study import steps
+from lorascope.study.analyses import analyses
 from lorascope.study.keys import code_digest, file_digest, folder_digest, key_of
 from lorascope.zoo.available import check_images
 from lorascope.zoo.recipe import Recipe
@@ -245,6 +246,14 @@ class Plan:
         key = self.feature_key(dataset, representation)
         return self.folder(dataset, "features", representation, key, f"{group}.parquet")
 
+    def features(self, dataset: str, representation: str, layers: list[str]) -> list[tuple[str, str]]:
+        """Return key and path of the feature files that hold some layers, part by part, group by group."""
+        return [
+            (self.feature_key(dataset, part), self.feature_file(dataset, part, group))
+            for part in parts(representation)
+            for group in groups_of(layers, self.config["grouping"])
+        ]
+
     # cells
 
     def layer_set(self, dataset: str, layer_set: str) -> list[str]:
@@ -255,15 +264,10 @@ class Plan:
     def _cell(self, dataset: str, layer_set: str, representation: str, probe: str) -> Cell:
         """Return one cell of the study."""
         layers = self.layer_set(dataset, layer_set)
-        groups = groups_of(layers, self.config["grouping"])
-        features = [
-            (part, self.feature_key(dataset, part), self.feature_file(dataset, part, group))
-            for part in parts(representation)
-            for group in groups
-        ]
+        features = self.features(dataset, representation, layers)
         key = key_of(
             "train",
-            [key for _, key, _ in features],
+            [key for key, _ in features],
             self.label_key(dataset),
             layers,
             probe,
@@ -277,7 +281,7 @@ class Plan:
             probe,
             key,
             self.folder(dataset, "probes", representation, f"{layer_set}.{probe}", key),
-            tuple(path for *_, path in features),
+            tuple(path for _, path in features),
             tuple(layers),
             self.blocks(probe),
         )
@@ -310,11 +314,16 @@ class Plan:
         """Return the key of the final tables and the page: everything that they are made from."""
         cells = [(cell.folder, [block.name for block in cell.blocks]) for cell in self.cells(dataset)]
         code = [code_digest(*steps.RESULTS), folder_digest(PAGE_TEMPLATES)]
-        return key_of("study", cells, self.label_key(dataset), self.picture(dataset), code)
+        beside = [(name, analysis.key) for name, analysis in analyses(self, dataset).items()]
+        return key_of("study", cells, beside, self.label_key(dataset), self.picture(dataset), code)
 
     def key(self) -> str:
         """Return the key of all studies together: it changes when any data set, setting or code does."""
         return key_of([self.study_key(dataset) for dataset in self.config["dataset"]])
+
+    def analysis_files(self, dataset: str) -> list[str]:
+        """Return the files of what is computed beside the cells."""
+        return [path for analysis in analyses(self, dataset).values() for path in analysis.files.values()]
 
     def stamp(self, dataset: str) -> str:
         """Return the file that says which study the plain-named results belong to."""
@@ -336,6 +345,10 @@ class Plan:
                 }
                 for cell in cells
             ],
+            "analyses": {
+                name: {"files": analysis.files, "log": analysis.log}
+                for name, analysis in analyses(self, dataset).items()
+            },
             "adapters": f"{labels}/adapters.parquet",
             "manifest": f"{labels}/manifest.json",
             "settings": {**self.config, "datasets": {dataset: self.settings(dataset)}},

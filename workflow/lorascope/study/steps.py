@@ -11,6 +11,8 @@ LABEL = ("lorascope.data.labels",)
 PASSPORT = ("lorascope.passport.passport",)
 SPARSE_IMAGES = ("lorascope.sparse.images",)
 SPARSE_RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report")
+IMPORTANCE = ("lorascope.probes.importance",)
+ADAPTER_MAP = ("lorascope.features.adapter_map",)
 RESULTS = ("lorascope.stats.aggregate", "lorascope.report.page")
 
 

@@ -1,0 +1,163 @@
+"""Tables of layer importance from answers that are written by hand."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import stats
+
+from lorascope.files import read_json, read_table, write_table
+from lorascope.probes.importance import ANSWERS_SCHEMA
+from lorascope.stats.aggregate import aggregate
+from lorascope.stats.importance import RANK_RESAMPLES, _rank_intervals
+from synthetic_study import make_study
+
+STEM = "{}.attentions.0.transformer_blocks.0.{}"
+GOOD, FAIR, POOR = (
+    STEM.format(*place)
+    for place in (("mid_block", "attn2.to_v"), ("down_blocks.0", "attn1.to_q"), ("up_blocks.1", "attn1.to_v"))
+)
+LEARNERS, TESTED = 240, 60
+
+
+def answer(question, layers, share, choice="", k=None, folds=True):
+    """A row of answers of which a share is right: the first ones, so that rows overlap as they can."""
+    return {
+        "question": question,
+        "choice": choice,
+        "k": k,
+        "layers": list(layers),
+        "penalty": 1.0,
+        "right_folds": (np.arange(LEARNERS) < round(share * LEARNERS)).tolist() if folds else None,
+        "right_test": (np.arange(TESTED) < round(share * TESTED)).tolist(),
+    }
+
+
+def analyses(folder, unit_size=1):
+    rows = [answer("all", (FAIR, GOOD, POOR), 0.9)]
+    rows += [answer("layer", [layer], share) for layer, share in ((FAIR, 0.5), (GOOD, 0.8), (POOR, 0.1))]
+    rows += [answer("group", [layer], share) for layer, share in ((FAIR, 0.5), (GOOD, 0.8), (POOR, 0.1))]
+    for rest, share in (((GOOD, POOR), 0.9), ((FAIR, POOR), 0.6), ((FAIR, GOOD), 0.9)):
+        rows.append(answer("without group", rest, share))
+    for question, best, random in (("keep", [GOOD], [POOR]), ("remove", [FAIR, POOR], [GOOD, POOR])):
+        score = {"keep": (0.8, 0.2), "remove": (0.5, 0.9)}[question]
+        rows.append(answer(question, best, score[0], "best", 1, folds=False))
+        rows += [answer(question, random, score[1] + move, "random", 1, folds=False) for move in (-0.1, 0.1)]
+    about = {"settings": {"representation": "delta_gram"}}
+    write_table(folder / "answers.parquet", pa.Table.from_pylist(rows, ANSWERS_SCHEMA), about)
+    units = np.arange(LEARNERS) // unit_size
+    folds = {"adapter": [f"a{i}" for i in range(LEARNERS)], "unit": units, "fold": units % 5}
+    write_table(folder / "folds.parquet", pa.table(folds))
+    files = {name: str(folder / f"{name}.parquet") for name in ("answers", "folds")}
+    return {"importance": {"files": files, "log": str(folder / "importance.log")}}
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    study = make_study(folder, {("all", "stats"): 0.5}, seeds=1) | {"analyses": analyses(folder)}
+    aggregate(study, folder / "out")
+    return folder / "out"
+
+
+def rows(summary, table):
+    return read_table(summary / f"{table}.parquet").to_pylist()
+
+
+def test_layers_are_ranked_by_left_out_answers(summary):
+    layers = rows(summary, "layers")
+    assert [(row["layer"], row["rank"]) for row in layers] == [(GOOD, 1), (FAIR, 2), (POOR, 3)]
+    assert [row["accuracy"] for row in layers] == [0.8, 0.5, 0.1]
+    assert all(row["accuracy_low"] < row["accuracy"] < row["accuracy_high"] for row in layers)
+    assert layers[0] | {"block": "mid_block", "attention": "attn2", "projection": "to_v"} == layers[0]
+    # So far apart that no resample changes a place.
+    assert all(row["rank_low"] == row["rank"] == row["rank_high"] for row in layers)
+    assert layers[0]["learners"] == layers[0]["learner_units"] == LEARNERS
+    assert layers[0]["test_adapters"] == TESTED
+
+
+def test_ranks_of_equal_layers_are_shared_and_open():
+    rng = np.random.default_rng(0)
+    hits = (rng.random((3, 200)) < [[0.5], [0.5], [0.9]]).astype(int)
+    low, high = _rank_intervals(hits, np.ones(200, int))
+    assert (low[2], high[2]) == (1, 1)
+    assert (low[:2] == 2).all()
+    assert (high[:2] == 3).all()
+    assert RANK_RESAMPLES >= 1000
+
+
+def test_a_group_is_worth_what_the_others_lose_without_it(summary):
+    groups = {row["block"]: row for row in rows(summary, "layer_groups")}
+    assert groups["mid_block"]["loss"] == pytest.approx(0.3)
+    assert groups["mid_block"]["loss_low"] > 0
+    assert groups["down_blocks.0"]["loss"] == groups["up_blocks.1"]["loss"] == 0
+    # 72 answers are lost and none is gained: McNemar's exact test.
+    assert groups["mid_block"]["p"] == pytest.approx(stats.binomtest(0, 72).pvalue)
+    assert groups["mid_block"]["p_holm"] == pytest.approx(3 * groups["mid_block"]["p"])
+    assert groups["up_blocks.1"]["layers"] == 1
+
+
+def test_ablations_name_what_was_kept_or_removed(summary):
+    table = {(row["question"], row["choice"]): row for row in rows(summary, "layer_ablations")}
+    assert set(table) == {
+        ("all", ""),
+        *((question, choice) for question in ("keep", "remove") for choice in ("best", "random")),
+    }
+    assert table["keep", "best"]["chosen"] == table["remove", "best"]["chosen"] == [GOOD]
+    random = table["keep", "random"]
+    assert (random["draws"], random["chosen"]) == (2, None)
+    assert (random["lowest"], random["highest"]) == pytest.approx((0.1, 0.3))
+    assert random["test_accuracy"] == pytest.approx(0.2)
+    assert table["keep", "best"]["over_random"] == pytest.approx(0.6)
+    assert table["remove", "best"]["loss"] == pytest.approx(0.4)
+    assert table["remove", "best"]["over_random"] == pytest.approx(-0.4)
+    assert table["all", ""]["loss"] is None
+
+
+def test_results_hold_the_tables_and_the_status(summary):
+    results = read_json(summary / "results.json")
+    assert results["analyses"] == {"importance": {"status": "done", "reason": ""}}
+    assert [row["layer"] for row in results["layers"]] == [GOOD, FAIR, POOR]
+    assert results["adapter_map"] == []
+
+
+def test_larger_units_make_wider_intervals(tmp_path):
+    study = make_study(tmp_path, {("all", "stats"): 0.5}, seeds=1)
+    widths = []
+    for name, size in (("small", 1), ("large", 12)):
+        (tmp_path / name).mkdir()
+        aggregate(study | {"analyses": analyses(tmp_path / name, size)}, tmp_path / "out")
+        fair = rows(tmp_path / "out", "layers")[1]
+        assert fair["learner_units"] == LEARNERS // size
+        widths.append(fair["accuracy_high"] - fair["accuracy_low"])
+    assert widths[1] > 2 * widths[0]
+
+
+def test_a_failed_ranking_is_told_with_its_reason(tmp_path):
+    beside = analyses(tmp_path)
+    (tmp_path / "answers.parquet").unlink()
+    (tmp_path / "importance.log").write_text("lorascope importance: error: no features of layer x\n")
+    study = make_study(tmp_path, {("all", "stats"): 0.5}, seeds=1) | {"analyses": beside}
+    results = read_json(aggregate(study, tmp_path / "out"))
+    assert results["analyses"]["importance"]["status"] == "failed"
+    assert "no features of layer x" in results["analyses"]["importance"]["reason"]
+    assert results["layers"] == []
+
+
+def test_the_map_carries_its_shares_of_variance(tmp_path):
+    places = {"adapter": ["a", "b"], "label": ["0", "1"], "split": ["train", "test"]}
+    places |= {"x": [0.5, -0.5], "y": [0.0, 1.0]}
+    write_table(tmp_path / "map.parquet", pa.table(places), {"variance": [0.4, 0.2]})
+    beside = {"adapter_map": {"files": {"map": str(tmp_path / "map.parquet")}, "log": "none"}}
+    study = make_study(tmp_path, {("all", "stats"): 0.5}, seeds=1) | {"analyses": beside}
+    results = read_json(aggregate(study, tmp_path / "out"))
+    assert results["adapter_map"][1] == {
+        "dataset": "synthetic",
+        "adapter": "b",
+        "class": "1",
+        "part": "test",
+        "x": -0.5,
+        "y": 1.0,
+        "x_variance": 0.4,
+        "y_variance": 0.2,
+        "sanity": False,
+    }

@@ -1,0 +1,108 @@
+"""A map of adapters: the two directions in which their updates differ most."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from lorascope.data.labels import training_rows
+from lorascope.data.weights import GroupWeights
+from lorascope.errors import LorascopeError
+from lorascope.features.delta_kernel import cosine_kernel
+from lorascope.features.layer_factors import LayerFactors
+from lorascope.features.layer_weights import LayeredWeights, factor_blocks, layers_of
+from lorascope.files import read_table, write_table
+
+SEED = 42
+
+
+def write_map(
+    data_dir: str | Path,
+    groups: Sequence[str],
+    adapters: str | Path,
+    most: int,
+    out_path: str | Path,
+    provenance: dict,
+) -> None:
+    """Write kernel principal components (Schölkopf, Smola & Müller 1998) of adapters.
+
+    The kernel is that of ``delta_kernel``, exact, on average over all layers. Components are those of the
+    training part; other adapters are only placed in them.
+
+    Args:
+        data_dir: what ``prepare`` wrote.
+        groups: layer groups.
+        adapters: label and split table.
+        most: adapters on the map; of more, a random part is shown.
+        out_path: table with columns adapter, label, split, x, y; ``variance`` in its metadata is the share
+            of the training part's variance along x and along y.
+        provenance: stored in the file.
+
+    Raises:
+        LorascopeError: fewer than three training adapters, or a weight that is NaN or infinite.
+    """
+    table = read_table(adapters, ["adapter", "label", "split"])
+    rows = _shown(table.num_rows, most)
+    train = np.isin(rows, training_rows(adapters))
+    if train.sum() < 3:
+        raise LorascopeError(f"{adapters}: {train.sum()} training adapter(s); a map needs three")
+    # One thread: sums split between threads would round differently.
+    with threadpool_limits(1):
+        kernel = layer_mean_kernel([GroupWeights.open(data_dir, group) for group in groups], rows, train)
+        places, variance = principal_places(kernel, train)
+    shown = table.take(pa.array(rows))
+    for name, column in zip("xy", places.T, strict=True):
+        shown = shown.append_column(name, pa.array(column))
+    write_table(out_path, shown, {**provenance, "variance": variance})
+
+
+def _shown(count: int, most: int) -> np.ndarray:
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(SEED).choice(count, most, replace=False))
+
+
+def layer_mean_kernel(weights: Sequence[LayeredWeights], rows: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Return the cosine of the updates, averaged over all layers: float64 [rows, training rows].
+
+    Args:
+        weights: of every layer group.
+        rows: adapters, ascending.
+        train: bool [rows].
+    """
+    total, count = 0.0, 0
+    for group in weights:
+        wanted = np.zeros(group.n_adapters, bool)
+        wanted[rows] = True
+        for layer in layers_of(group):
+            blocks = factor_blocks(group, layer, 0, group.n_adapters, wanted)
+            every = _joined([factors for _, factors in blocks])
+            some = LayerFactors(every.down[train], every.up[train])
+            total = total + cosine_kernel(every, some)
+            count += 1
+    return total / count
+
+
+def _joined(blocks: list[LayerFactors]) -> LayerFactors:
+    down, up = (np.concatenate([getattr(block, side) for block in blocks]) for side in ("down", "up"))
+    return LayerFactors(down, up)
+
+
+def principal_places(kernel: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Return places float64 [n, 2] of adapters and the shares of variance of the two directions.
+
+    Args:
+        kernel: float64 [n, training adapters].
+        train: bool [n], which rows are the training adapters.
+    """
+    from sklearn.decomposition import KernelPCA
+
+    model = KernelPCA(2, kernel="precomputed", eigen_solver="dense").fit(kernel[train])
+    places = model.transform(kernel)
+    # The sign of a direction is free: fixed by its largest training entry.
+    largest = np.abs(places[train]).argmax(axis=0)
+    places *= np.where(places[train][largest, range(places.shape[1])] < 0, -1.0, 1.0)
+    centred = kernel[train] - kernel[train].mean(axis=0)
+    return places, (model.eigenvalues_ / np.trace(centred)).tolist()
