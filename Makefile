@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study study-1k study-hard leaderboard base setup setup-dev test test-fast lint format bench bench-extract bench-prepare bench-train clean-venv
+.PHONY: study study-1k study-hard leaderboard base setup setup-dev test test-fast lint format bench bench-extract bench-prepare bench-study bench-train clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -53,7 +53,7 @@ format: setup-dev
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-bench: bench-extract bench-prepare bench-train
+bench: bench-extract bench-prepare bench-study bench-train
 
 # Adapters of the published shape, made on the fly: `make bench-extract N=50000` needs 20 GB of disk.
 N ?= 1000 10000
@@ -63,6 +63,10 @@ bench-extract: setup-dev
 # Memory of `prepare` on a data set of 10,000 published adapters: 10 GB of disk.
 bench-prepare: setup-dev
 	$(BIN)/python benchmarks/prepare.py $(ARGS)
+
+# The whole study of 1,000 published adapters: nine representations, two layer sets, ten seeds.
+bench-study: setup-dev
+	$(BIN)/python benchmarks/study.py --cores 2 $(ARGS)
 
 bench-train: setup-dev
 	$(BIN)/python benchmarks/train.py $(ARGS)
