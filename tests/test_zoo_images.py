@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lorascope.errors import LorascopeError
-from lorascope.zoo.images import GARMENTS, class_names, fold, load_images, unfold
+from lorascope.fashion_mnist import GARMENTS
+from lorascope.zoo.images import class_names, fold, load_images, unfold
 
 
 def write_idx(path, values: np.ndarray) -> None:

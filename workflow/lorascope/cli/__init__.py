@@ -17,6 +17,7 @@ from lorascope.cli import (
     progress,
     results,
     sparse,
+    sparse_results,
     train,
     zoo,
 )
@@ -24,7 +25,20 @@ from lorascope.errors import LorascopeError
 
 EXIT_BAD_INPUT = 2
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-SUBJECTS = (files, predict, progress, zoo, data, features, train, importance, results, sparse, completion)
+SUBJECTS = (
+    files,
+    predict,
+    progress,
+    zoo,
+    data,
+    features,
+    train,
+    importance,
+    results,
+    sparse,
+    sparse_results,
+    completion,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

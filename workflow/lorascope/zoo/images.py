@@ -4,9 +4,6 @@ A latent is a 16 × 16 grey picture folded by space-to-depth: each 2 × 2 patch 
 place. The tiny UNet thus gets latents of as many channels as Stable Diffusion's, and nothing is lost.
 """
 
-import gzip
-import struct
-import zlib
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from lorascope.errors import LorascopeError
+from lorascope.fashion_mnist import FASHION_FOLDER, GARMENTS, TEST_FILES, read_fashion
 
 SIDE = 16
 LATENT_SHAPE = (4, SIDE // 2, SIDE // 2)
 DIGITS = tuple("0123456789")
-GARMENTS = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 SOURCES = {"mnist": DIGITS, "digits": DIGITS, "fashion": GARMENTS}
-FASHION_FOLDER = "/usr/share/datasets/fashion-mnist"
 # Which images are the base's must not depend on a recipe: the shipped base is older than any recipe.
 BASE_HALF_SEED = 20_250_101
 
@@ -112,12 +108,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fashion(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    pixels = _read_idx(folder / "t10k-images-idx3-ubyte.gz")
-    targets = _read_idx(folder / "t10k-labels-idx1-ubyte.gz")
-    if pixels.shape != (len(targets), 28, 28) or targets.max() >= len(GARMENTS):
-        raise LorascopeError(
-            f"{folder}: images {pixels.shape} and labels {targets.shape} are not Fashion-MNIST's"
-        )
+    pixels, targets = read_fashion(folder, TEST_FILES)
     return _shrink(pixels), np.array(GARMENTS)[targets]
 
 
@@ -125,20 +116,3 @@ def _shrink(pixels: np.ndarray) -> np.ndarray:
     """Turn uint8 pixels [n, 28, 28] into [n, 16, 16] in [-1, 1]: a frame of 32, then means of 2 × 2."""
     framed = np.pad(pixels.astype(np.float32), ((0, 0), (2, 2), (2, 2)))
     return framed.reshape(-1, SIDE, 2, SIDE, 2).mean(axis=(2, 4)) / 127.5 - 1
-
-
-def _read_idx(path: Path) -> np.ndarray:
-    """Read a gzipped idx file of bytes: 0x00 0x00 0x08 and the rank, the big-endian sizes, the values."""
-    try:
-        content = gzip.decompress(path.read_bytes())
-    except FileNotFoundError:
-        raise LorascopeError(
-            f"{path}: no such file; install Debian's dataset-fashion-mnist or set fashion_folder"
-        ) from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise LorascopeError(f"{path}: not a gzipped idx file ({error}); fetch it again") from None
-    rank = content[3] if content[:3] == b"\x00\x00\x08" else 0
-    sizes = struct.unpack_from(f">{rank}I", content, 4) if len(content) >= 4 + 4 * rank else ()
-    if not sizes or len(content) != 4 + 4 * rank + np.prod(sizes):
-        raise LorascopeError(f"{path}: not an idx file of bytes, or cut short; fetch it again")
-    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * rank).reshape(sizes)

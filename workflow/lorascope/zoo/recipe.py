@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from lorascope.errors import LorascopeError
+from lorascope.fashion_mnist import FASHION_FOLDER
 from lorascope.zoo.architecture import Architecture, Layer, adapted_layers
-from lorascope.zoo.images import FASHION_FOLDER, Images, class_names
+from lorascope.zoo.images import Images, class_names
 
 INITS = ("kaiming", "gaussian", "shared")
 BASES = ("shipped", "train")
