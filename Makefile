@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study study-1k study-hard leaderboard base setup setup-dev test test-fast lint format bench bench-extract bench-prepare bench-study bench-train clean-venv
+.PHONY: study study-1k study-hard leaderboard scaling base setup setup-dev test test-fast lint format bench bench-extract bench-prepare bench-study bench-train clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -17,6 +17,10 @@ study-1k study-hard: setup
 # Both studies (what is done already costs nothing), then their method tables.
 leaderboard: study-1k study-hard
 	$(BIN)/lorascope leaderboard results/zoo-1k results/zoo-hard --out docs/leaderboard.md
+
+# How many adapters it takes, on the zoos of both studies.
+scaling: setup
+	$(BIN)/snakemake scaling --cores $(CORES) --configfile studies/scaling.yaml $(ARGS)
 
 # Train the zoo's base model again by its recipe, and hold it against the shipped one.
 base: setup

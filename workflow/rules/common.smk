@@ -36,7 +36,7 @@ wildcard_constraints:
     seed="[0-9]+",
     representation="|".join(REPRESENTATIONS + LAYER_REPRESENTATIONS),
     layer_set="|".join(PLAN.config["layer_patterns"]),
-    probe="|".join(PLAN.config["probes"]),
+    probe="|".join({*PLAN.config["probes"], *PLAN.config["scaling"]["probes"]}),
     key="[0-9a-f]{10}",
     block="[0-9]+",
     group="[A-Za-z0-9_.]+",
@@ -191,6 +191,44 @@ def all_cells(wildcards):
 
 def all_analyses(wildcards):
     return PLAN.analysis_files(wildcards.dataset)
+
+
+def curve_settings(wildcards):
+    cell = cell_of(wildcards)
+    same_key(
+        wildcards,
+        PLAN.curve(cell.dataset, cell.layer_set, cell.representation, cell.probe).key,
+    )
+    return canonical_json(PLAN.config[wildcards.probe])
+
+
+def curves(wildcards):
+    return [curve.path for curve in PLAN.curves(wildcards.dataset)]
+
+
+def all_curves(wildcards):
+    return [
+        curve.path
+        for dataset in PLAN.config["dataset"]
+        for curve in PLAN.curves(dataset)
+    ]
+
+
+def all_labels(wildcards):
+    return [
+        f"{PLAN.label_folder(dataset)}/{name}"
+        for dataset in PLAN.config["dataset"]
+        for name in ("adapters.parquet", "manifest.json")
+    ]
+
+
+def scaling_results(wildcards):
+    if not all_curves(wildcards):
+        raise WorkflowError(
+            "config: scaling.fractions is empty; set shares of the training part, such as [0.1, 0.2, 0.5, 1]"
+        )
+    folder = f"{RESULTS}/scaling/{PLAN.scaling_key()}"
+    return [f"{folder}/sizes.parquet", f"{folder}/sizes.svg"]
 
 
 def label_tables(wildcards):

@@ -23,6 +23,7 @@ rule aggregate:
     input:
         cells=all_cells,
         analyses=all_analyses,
+        curves=curves,
         labels=label_tables,
         stamp=study_stamp,
     output:

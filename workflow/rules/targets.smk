@@ -37,6 +37,15 @@ rule importance:
         "Target {rule} is complete"
 
 
+rule scaling:
+    """Learning curves over sizes of the training part, all data sets side by side."""
+    input:
+        scaling_results,
+    localrule: True
+    message:
+        "Target {rule} is complete"
+
+
 for name in REPRESENTATIONS + LAYER_REPRESENTATIONS:
 
     rule:

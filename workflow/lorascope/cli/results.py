@@ -17,6 +17,9 @@ def add(commands) -> None:
     report.add_argument("--summary", required=True, help="folder that `aggregate` wrote")
     report.add_argument("--picture", help="picture of the zoo's samples")
     report.add_argument("--out", required=True, help="folder to write into")
+    scaling = step(commands, "scaling", _scaling, "put learning curves of several data sets side by side")
+    scaling.add_argument("--config", type=json_map, required=True, help="the study's settings as JSON")
+    scaling.add_argument("--out", required=True, help="folder to write into")
     compare = command(commands, "compare", _compare, "put two studies side by side: settings and results")
     compare.add_argument("first", metavar="A", help="folder of a study, for example results/zoo")
     compare.add_argument("second", metavar="B", help="folder of another study or data set")
@@ -61,6 +64,17 @@ def _compare(options: argparse.Namespace) -> None:
     print(comparison_text(comparison), end="")
     if options.out:
         print(f"Page: {write_comparison(comparison, options.out)}")
+
+
+def _scaling(options: argparse.Namespace) -> None:
+    from lorascope.report.scaling import write_scaling
+    from lorascope.study.config import load_config
+    from lorascope.study.plan import Plan
+
+    plan = Plan(load_config(options.config))
+    studies = [plan.aggregation(dataset) for dataset in plan.config["dataset"]]
+    for line in write_scaling(studies, options.out):
+        print(line)
 
 
 def _leaderboard(options: argparse.Namespace) -> None:

@@ -35,6 +35,11 @@ class Summary:
         return [cell for cell in self.cells if cell["status"] != DONE]
 
     @property
+    def sizes(self) -> list[dict]:
+        """Learning curves over sizes of the training part: one record a cell and share; often none."""
+        return self.results["sizes"]
+
+    @property
     def layer_sets(self) -> list[str]:
         return _unique(cell["layer_set"] for cell in self.cells)
 

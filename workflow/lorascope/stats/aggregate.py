@@ -19,13 +19,14 @@ from lorascope.stats.cells import CURVES, IDENTITY, TESTED_PARTS, Cell, read_cel
 from lorascope.stats.columns import test_counts
 from lorascope.stats.intervals import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, SPARSE_UNITS
 from lorascope.stats.scores import CALIBRATION_BINS
+from lorascope.stats.sizes import sizes_table
 
 RESULTS_FILE = "results.json"
 # Rises when a reader of results.json would have to change.
 RESULTS_FORMAT = 3
 # Tables that stand in results.json as lists of records, beside the cells.
 LISTED = ("drops", "mean_drops", "comparisons", "runs", "layers", "layer_groups", "layer_ablations")
-LISTED += ("adapter_map",)
+LISTED += ("adapter_map", "sizes")
 PACKAGES = ("lorascope", "numpy", "pyarrow", "scikit-learn", "scipy", "torch")
 
 METHODS = {
@@ -81,7 +82,7 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         study: ``dataset`` (name); ``cells``, each with layer_set, representation, probe, and ``runs``,
             ``details`` and ``logs`` (paths, one per block of seeds); ``adapters`` and ``manifest`` (paths);
             ``settings``; ``keys``; ``analyses``, what is computed beside the cells: name → ``files`` (name →
-            path) and ``log``.
+            path) and ``log``; ``curves``, learning curves over sizes (paths, may be left out).
         out_dir: folder of the tables that docs/metrics.md describes (.parquet and .csv) and results.json,
             which holds all of them but the answers to single adapters.
 
@@ -114,6 +115,7 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         "layer_groups": importance.layer_groups_table(ranked),
         "layer_ablations": importance.layer_ablations_table(ranked),
         "adapter_map": adapter_map_table(study["dataset"], placed, adapters.sanity),
+        "sizes": sizes_table(study.get("curves", []), adapters),
     }
     results = _head(study, manifest, adapters) | {
         "reference": drops.reference_layer_set(cells),
@@ -124,7 +126,7 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
     stamp = {name: results[name] for name in ("settings", "keys", "versions", "sanity")}
     for name, table in summary.items():
         write_table(out_dir / f"{name}.parquet", table, stamp)
-        write_bytes(out_dir / f"{name}.csv", _csv(table))
+        write_bytes(out_dir / f"{name}.csv", csv_bytes(table))
     write_json(out_dir / RESULTS_FILE, _plain(results))
     return out_dir / RESULTS_FILE
 
@@ -184,8 +186,8 @@ def _curves(table: pa.Table) -> dict[str, list]:
     return table.select(wanted).to_pydict()
 
 
-def _csv(table: pa.Table) -> bytes:
-    """CSV has no lists: their values are written one after the other, separated by spaces."""
+def csv_bytes(table: pa.Table) -> bytes:
+    """Return a table as CSV, which has no lists: their values stand one after the other, with spaces."""
     for index, field in enumerate(table.schema):
         if pa.types.is_list(field.type):
             words = table.column(index).cast(pa.list_(pa.string()))

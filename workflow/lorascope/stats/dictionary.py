@@ -19,6 +19,7 @@ from lorascope.stats.details import (
 )
 from lorascope.stats.drops import DROPS_SCHEMA, MEAN_DROPS_SCHEMA
 from lorascope.stats.importance import LAYER_ABLATIONS_SCHEMA, LAYER_GROUPS_SCHEMA, LAYERS_SCHEMA
+from lorascope.stats.sizes import SIZES_SCHEMA
 from lorascope.stats.tables import CELLS_SCHEMA, RUNS_SCHEMA
 
 TABLES: dict[str, tuple[str, pa.Schema]] = {
@@ -39,6 +40,7 @@ TABLES: dict[str, tuple[str, pa.Schema]] = {
         LAYER_ABLATIONS_SCHEMA,
     ),
     "adapter_map": ("adapter on the map", ADAPTER_MAP_SCHEMA),
+    "sizes": ("cell and share of the training part (`scaling` in the settings)", SIZES_SCHEMA),
 }
 
 _PARTS = {"train": "training", "validation": "validation", "test": "test"}
@@ -275,6 +277,22 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "x_variance": "share of the training part's variance along x",
         "y_variance": "the same along y",
     },
+    "sizes": {
+        "fraction": "share of the training part that the probe was trained on",
+        "train_adapters": "adapters in the share (at least one of every class)",
+        "seeds": "draws of the share, one run each; for one seed a smaller share lies in a larger one",
+        **{f"{part}_accuracy_mean": f"{_METRICS[f'{part}_accuracy']}; mean over seeds" for part in _PARTS},
+        "test_accuracy_adapters_low": "lower end of the 95 % test-set interval",
+        "test_accuracy_adapters_high": "its upper end",
+        "seconds_mean": "wall-clock seconds of a run; mean over seeds",
+        **{
+            f"{name}_std": "its standard deviation (n−1)"
+            for name in (*(f"{p}_accuracy" for p in _PARTS), "seconds")
+        },
+        "chance": "test accuracy of always naming the most frequent class of the training part",
+        "test_adapters": "adapters in the test part",
+        "test_units": "units (adapters, or groups of them) that the interval resamples",
+    },
 }
 
 _HEAD = """\
@@ -301,7 +319,8 @@ _PRACTICE = {
     "layer arms": "one row in `drops` per layer set of the study",
     "calibration": "ECE, Brier, log-likelihood, `reliability`; abstention and conformal sets: not computed",
     "robustness": "a property of features, not of results: tested where they are computed",
-    "learning curve over data-set sizes": "one study a size, set side by side by `lorascope compare`",
+    "learning curve over data-set sizes": "`sizes`: nested shares of the training part; "
+    "several data sets side by side by the target `scaling`",
     "further targets": "a study each: the label is a setting of the data set",
 }
 

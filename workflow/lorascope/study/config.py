@@ -15,11 +15,11 @@ from lorascope.data.split import SplitSettings
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
 from lorascope.gates.registry import parse_gate
-from lorascope.probes.registry import check_pairs
+from lorascope.probes.registry import check_pairs, reads
 
 # The rules of the workflow; a data set's name becomes a target beside them.
 RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "passport", "fit", "extract", "train")
-RULES += ("rank_layers", "adapter_map", "stamp", "aggregate", "page")
+RULES += ("rank_layers", "adapter_map", "scale", "scaling_figure", "stamp", "aggregate", "page")
 RULES += ("sparse_images", "sparse_train", "sparse_stamp", "sparse_compare", "sparse_page")
 TARGETS = {
     *REPRESENTATIONS,
@@ -28,6 +28,7 @@ TARGETS = {
     "summary",
     "features",
     "importance",
+    "scaling",
     "sparse",
     *RULES,
 }
@@ -235,10 +236,22 @@ def _check_names(config: dict) -> None:
     _check_defined(config["layer_sets"], config["layer_patterns"], "layer_sets")
     _check_defined(config["representations"], REPRESENTATIONS + LAYER_REPRESENTATIONS, "representations")
     check_pairs(config["representations"], config["probes"])
+    _check_scaling(config["scaling"], config["representations"])
     if config["w2t"]["width"] % config["w2t"]["heads"]:
         raise LorascopeError("config: w2t: width is no multiple of heads; change one of them")
     if (ranked := config["importance"]["representation"]) is not None:
         _check_defined([ranked], REPRESENTATIONS + LAYER_REPRESENTATIONS, "importance.representation")
+
+
+def _check_scaling(scaling: dict, of_study: list[str]) -> None:
+    _check_defined(
+        scaling["representations"], REPRESENTATIONS + LAYER_REPRESENTATIONS, "scaling.representations"
+    )
+    wanted = scaling["representations"] or of_study
+    if scaling["fractions"] and not any(reads(p, name) for p in scaling["probes"] for name in wanted):
+        raise LorascopeError(
+            f"config: scaling.probes: none of {', '.join(scaling['probes'])} reads a representation; add one"
+        )
 
 
 def _check_defined(wanted, defined, place: str) -> None:

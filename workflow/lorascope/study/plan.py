@@ -80,6 +80,15 @@ class Cell:
         return f"{folder}/{self.layer_set}.{self.probe}.{self.key}.{block.name}.log"
 
 
+@dataclass(frozen=True)
+class Curve:
+    """The learning curve of one cell: its key, and the table that training on shares writes."""
+
+    cell: Cell
+    key: str
+    path: str
+
+
 class Plan:
     """All paths and keys of a study.
 
@@ -308,6 +317,38 @@ class Plan:
             Block(first + start, first + min(start + size, count) - 1) for start in range(0, count, size)
         )
 
+    # learning curves over sizes of the training part
+
+    def curve(self, dataset: str, layer_set: str, representation: str, probe: str) -> Curve:
+        """Return one learning curve."""
+        cell, settings = self.cell(dataset, layer_set, representation, probe), self.config["scaling"]
+        seeds = [self.config["first_seed"], self.config["seeds"]]
+        key = key_of(
+            "scale",
+            cell.key,
+            settings["fractions"],
+            seeds,
+            code_digest(*steps.scale(probe, self.config[probe])),
+        )
+        folder = self.folder(dataset, "scaling", representation, f"{layer_set}.{probe}")
+        return Curve(cell, key, f"{folder}/{key}.parquet")
+
+    def curves(self, dataset: str) -> list[Curve]:
+        """Return the learning curves of a data set; none where no shares are set."""
+        settings = self.config["scaling"]
+        return [
+            self.curve(dataset, layer_set, representation, probe)
+            for representation in settings["representations"] or self.config["representations"]
+            for layer_set in self.config["layer_sets"]
+            for probe in settings["probes"]
+            if settings["fractions"] and reads(probe, representation)
+        ]
+
+    def scaling_key(self) -> str:
+        """Return the key of the curves of all data sets together."""
+        paths = [curve.path for dataset in self.config["dataset"] for curve in self.curves(dataset)]
+        return key_of("scaling", paths, code_digest(*steps.SCALING))
+
     # results with plain names
 
     def study_key(self, dataset: str) -> str:
@@ -315,7 +356,8 @@ class Plan:
         cells = [(cell.folder, [block.name for block in cell.blocks]) for cell in self.cells(dataset)]
         code = [code_digest(*steps.RESULTS), folder_digest(PAGE_TEMPLATES)]
         beside = [(name, analysis.key) for name, analysis in analyses(self, dataset).items()]
-        return key_of("study", cells, beside, self.label_key(dataset), self.picture(dataset), code)
+        curves = [curve.path for curve in self.curves(dataset)]
+        return key_of("study", cells, beside, curves, self.label_key(dataset), self.picture(dataset), code)
 
     def key(self) -> str:
         """Return the key of all studies together: it changes when any data set, setting or code does."""
@@ -349,6 +391,7 @@ class Plan:
                 name: {"files": analysis.files, "log": analysis.log}
                 for name, analysis in analyses(self, dataset).items()
             },
+            "curves": [curve.path for curve in self.curves(dataset)],
             "adapters": f"{labels}/adapters.parquet",
             "manifest": f"{labels}/manifest.json",
             "settings": {**self.config, "datasets": {dataset: self.settings(dataset)}},

@@ -10,6 +10,7 @@ PREPARE = ("lorascope.data.prepare", "lorascope.data.sources")
 LABEL = ("lorascope.data.labels",)
 PASSPORT = ("lorascope.passport.passport",)
 SPARSE_IMAGES = ("lorascope.sparse.prepare",)
+SCALING = ("lorascope.report.scaling",)
 SPARSE_RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report")
 IMPORTANCE = ("lorascope.probes.importance",)
 ADAPTER_MAP = ("lorascope.features.adapter_map",)
@@ -36,3 +37,8 @@ def train(probe: str, settings: dict | None = None) -> tuple[str, ...]:
 def sparse_train(gate: str) -> tuple[str, ...]:
     """Return the modules that train with one gate, written ``name`` or ``name@rate``."""
     return ("lorascope.sparse.train", gates.source_of(gate))
+
+
+def scale(probe: str, settings: dict | None = None) -> tuple[str, ...]:
+    """Return the modules that train one probe on shares of the training part."""
+    return ("lorascope.probes.curve", *train(probe, settings))

@@ -10,6 +10,7 @@ from lorascope.report.figures.answers import CALIBRATION, CLASSES, CONFUSION
 from lorascope.report.figures.base import FORMATS, Drawing, save_drawings
 from lorascope.report.figures.drops import DROPS
 from lorascope.report.figures.scores import ACCURACY, COST, F1, PARTS_AND_GAP, PRECISION_RECALL
+from lorascope.report.figures.sizes import SIZES
 from lorascope.report.figures.training import LEARNING, LOSSES
 from lorascope.report.summary import Summary
 
@@ -17,7 +18,7 @@ __all__ = ["DRAWINGS", "FORMATS", "Drawing", "drawings", "save_figures"]
 
 DRAWINGS = (
     *(ACCURACY, F1, DROPS, PARTS_AND_GAP, PRECISION_RECALL, COST),
-    *(LEARNING, LOSSES, CONFUSION, CLASSES, CALIBRATION),
+    *(LEARNING, LOSSES, CONFUSION, CLASSES, CALIBRATION, SIZES),
 )
 
 
