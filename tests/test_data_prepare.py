@@ -115,7 +115,7 @@ def test_the_same_source_gives_the_same_bytes(source, tmp_path):
     files = sorted(
         path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()
     )
-    assert len(files) == 4 + 3
+    assert len(files) == 4 + 4
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
 

@@ -20,13 +20,13 @@ from adapter_folder import (
 from in_process import run_study
 from lorascope.adapters.files import read_adapter
 from lorascope.cli import main
+from lorascope.data.update_norms import update_norms
 from lorascope.features.file_weights import fit_file, read_layout
-from lorascope.features.layer_factors import LayerFactors
 from lorascope.stats.conformal import conformal_sets, conformal_threshold
 from lorascope.study.file_features import fit_files
 from lorascope.study.finished import FinishedStudy
 from lorascope.study.predict import predict_files
-from lorascope.study.similar import mean_cosines, nearest
+from lorascope.study.similar import inner_products, mean_cosines, nearest
 
 # One of each kind: matrices, a combination, layers, layers fitted to the training part.
 REPRESENTATIONS = ["stats", "ensemble", "delta_sketch", "delta_kernel", "delta_gram", "canonical", "pca"]
@@ -192,19 +192,15 @@ def test_cosines_are_those_of_the_whole_updates(study, tmp_path):
 
 
 @pytest.mark.parametrize("rank", [1, 3])
-def test_products_are_those_of_layer_factors(rank):
-    from lorascope.features.delta_kernel import cosine_kernel
-    from lorascope.study.similar import _products
-
+@pytest.mark.parametrize("scale", [1, 1e-15])
+def test_products_and_norms_are_those_of_the_whole_updates(rank, scale):
     rng = np.random.default_rng(rank)
-    down, up = (rng.standard_normal(shape).astype(np.float32) for shape in ((7, rank, 9), (7, 11, rank)))
-    products, squares = _products(down, up, down[2], up[2])
-    some = LayerFactors(down, up)
-    np.testing.assert_allclose(np.sqrt(squares), some.norm, rtol=1e-5)
-    one = LayerFactors(down[2:3], up[2:3])
-    np.testing.assert_allclose(
-        products / np.sqrt(squares) / one.norm, cosine_kernel(some, one)[:, 0], atol=1e-6
-    )
+    down, up = (scale * rng.standard_normal(shape) for shape in ((7, rank, 9), (7, 11, rank)))
+    down, up = down.astype(np.float32), up.astype(np.float32)
+    whole = (up.astype(float) @ down).reshape(7, -1)
+    products = inner_products(down, up, down[2], up[2])
+    np.testing.assert_allclose(products, whole @ whole[2], rtol=1e-5, atol=1e-6 * np.abs(products).max())
+    np.testing.assert_allclose(update_norms(down, up), np.linalg.norm(whole, axis=1), rtol=1e-6)
 
 
 def test_an_adapter_of_the_study_is_nearest_to_itself(study, capsys):

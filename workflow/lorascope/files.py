@@ -94,9 +94,9 @@ def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.
     """
     if columns is not None and (absent := set(columns) - set(_read_schema(path).names)):
         raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}")
-    with parquet_errors(path):
-        # Our files are no Hive partitions: a folder named a=b above them must not add a column.
-        return pq.read_table(path, columns=columns, partitioning=None)
+    # Not pq.read_table: it would import pandas, and take a folder named a=b above the file for a column.
+    with parquet_errors(path), pq.ParquetFile(path) as file:
+        return file.read(columns=columns)
 
 
 def read_metadata(path: str | os.PathLike) -> dict:

@@ -9,6 +9,7 @@ rule prepare:
     output:
         weights=directory(f"{RESULTS}/{{dataset}}/data/{{key}}/weights"),
         layers=f"{RESULTS}/{{dataset}}/data/{{key}}/layers.parquet",
+        norms=f"{RESULTS}/{{dataset}}/data/{{key}}/norms.parquet",
         table=f"{RESULTS}/{{dataset}}/data/{{key}}/source.parquet",
         description=f"{RESULTS}/{{dataset}}/data/{{key}}/source.json",
     log:

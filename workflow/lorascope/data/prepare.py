@@ -9,19 +9,22 @@ import numpy as np
 import pyarrow as pa
 
 from lorascope.adapters.layer_sets import group_of
-from lorascope.adapters.names import MatrixInfo
+from lorascope.adapters.names import DOWN, UP, MatrixInfo
 from lorascope.data.sources.base import Batch, Source
+from lorascope.data.update_norms import update_norms
 from lorascope.data.weights import WeightsWriter, layer_table
 from lorascope.errors import LorascopeError
 from lorascope.files import write_json, write_table
 
 FINGERPRINT = "weights_fingerprint"
+# ‖ΔW‖_F of each layer of each adapter: a column a layer.
+NORMS_FILE = "norms.parquet"
 
 
 def prepare(
     source: Source, dataset: str, grouping: str, out_dir: str | Path, provenance: dict | None = None
 ) -> dict:
-    """Write ``weights/<group>.npy``, ``layers.parquet``, ``source.parquet`` and ``source.json``.
+    """Write ``weights/<group>.npy`` and ``layers``, ``norms`` and ``source.parquet``, and ``source.json``.
 
     ``source.json`` comes last: where it is, the rest is whole.
 
@@ -42,11 +45,15 @@ def prepare(
     n_adapters = source.adapters.num_rows
     groups = _group_matrices(source.matrices, grouping)
     fingerprints = np.zeros(n_adapters, np.uint64) if source.fingerprints is None else source.fingerprints
+    all_norms = {matrix.layer: np.zeros(n_adapters) for matrix in source.matrices}
     with WeightsWriter(out_dir / "weights", groups, n_adapters) as writer:
         for start, batch in _checked(source, dataset):
             if source.fingerprints is None:
                 fingerprints[start : start + _rows(batch)] = adapter_fingerprints(batch)
             writer.write(batch)
+            for layer, norms in _norms(batch):
+                all_norms[layer][start : start + _rows(batch)] = norms
+    write_table(out_dir / NORMS_FILE, pa.table(all_norms))
     write_table(out_dir / "layers.parquet", layer_table(groups, writer.digests, n_adapters))
     fingerprint_column = pa.array(fingerprints, pa.uint64())
     write_table(out_dir / "source.parquet", source.adapters.append_column(FINGERPRINT, fingerprint_column))
@@ -70,6 +77,14 @@ def _group_matrices(matrices: list[MatrixInfo], grouping: str) -> dict[str, list
     for matrix in matrices:
         groups.setdefault(group_of(matrix.layer, grouping), []).append(matrix)
     return groups
+
+
+def _norms(batch: Batch) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield each layer and the norms of its updates."""
+    for name, down in batch.items():
+        layer, _, side = name.rpartition(".")
+        if side == DOWN:
+            yield layer, update_norms(down, batch[f"{layer}.{UP}"])
 
 
 def _rows(batch: Batch) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lorascope.adapters.layer_sets import group_of, select_layers
+from lorascope.data.prepare import NORMS_FILE
 from lorascope.data.split import ALL
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted
@@ -84,6 +85,13 @@ class FinishedStudy:
         """Return the rows of a part of the split."""
         split = self.adapters("split")["split"]
         return np.flatnonzero((split == part) | (split == ALL))
+
+    def norms(self, layers: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return layer → ‖ΔW‖_F of every adapter, float64 [adapters]."""
+        table = read_table(self.data_folder / NORMS_FILE, list(layers)).combine_chunks()
+        # By way of a tensor, because a column's own to_numpy imports pandas.
+        (batch,) = table.select(list(layers)).to_batches()
+        return dict(zip(layers, batch.to_tensor().to_numpy().T, strict=True))
 
     def layers(self, layer_set: str) -> list[str]:
         """Return the layers of a layer set.

@@ -7,19 +7,14 @@ import numpy as np
 
 from lorascope.adapters.files import AdapterFile
 from lorascope.data.split import TRAIN, VALIDATION
-from lorascope.data.weights import GroupWeights
-from lorascope.features.file_weights import FileWeights, FittedFile
-from lorascope.features.layer_factors import LayerFactors
-from lorascope.features.layer_weights import layers_of
+from lorascope.features.file_weights import FittedFile
 from lorascope.probes.saved import SavedProbe
 from lorascope.stats.conformal import conformal_sets, conformal_threshold
 from lorascope.study.file_features import file_features, fit_files, layer_of
 from lorascope.study.finished import FinishedCell, FinishedStudy
 
 COVERAGE = 0.9
-# Training adapters whose norms are looked at: enough for a range, few enough to be read at once.
-NORM_SAMPLE = 256
-# A norm is outside what the probe saw when it is this many times beyond the range of those adapters.
+# A norm is outside what the probe saw when it is this many times beyond the range of the training adapters.
 NORM_MARGIN = 2.0
 
 
@@ -113,19 +108,8 @@ def _unseen_norms(
 ) -> list[list[str]]:
     """Return for each file a warning where ‖ΔW‖ of layers lies far outside that of training adapters."""
     rows = study.part(TRAIN)
-    rows = rows[np.unique(np.linspace(0, len(rows) - 1, NORM_SAMPLE).astype(int))]
-    seen = {}
-    for group in dict.fromkeys(map(study.group_of, layers)):
-        seen |= _norms(GroupWeights.open(study.data_folder, group), rows, set(layers))
+    seen = {layer: norms[rows] for layer, norms in study.norms(layers).items()}
     return [_norm_warning(file, seen) for file in files]
-
-
-def _norms(weights: GroupWeights | FileWeights, rows: np.ndarray, wanted: set[str]) -> dict[str, np.ndarray]:
-    def read(matrix: int) -> np.ndarray:
-        return weights.read(matrix, 0, weights.n_adapters)[rows]
-
-    layers = [layer for layer in layers_of(weights) if layer.name in wanted]
-    return {layer.name: LayerFactors(read(layer.down), read(layer.up)).norm for layer in layers}
 
 
 def _norm_warning(file: FittedFile, seen: dict[str, np.ndarray]) -> list[str]:
