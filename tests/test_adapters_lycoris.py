@@ -41,6 +41,7 @@ def check(adapter, family: str, expected: torch.Tensor):
     factors = adapter.layers[LAYER]
     assert (factors.up.shape, factors.down.shape) == ((d_out, rank), (rank, d_in))
     assert rank <= min(d_out, d_in)
+    np.testing.assert_allclose(adapter.layers.norm(LAYER), expected.norm(), rtol=1e-4)
 
 
 @pytest.mark.parametrize("alpha", [None, 3.0])

@@ -85,9 +85,9 @@ def _write_kohya(adapter: AdapterFile, pairs: Mapping[str, Pair], out: Path) -> 
 
 
 def _scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
-    """kohya-ss stores alpha in the type of the weights; a wider one where that would round it."""
-    kinds = (dtype, torch.float32, torch.float64)
-    return next(number for kind in kinds if (number := torch.tensor(value, dtype=kind)).item() == value)
+    """kohya-ss stores alpha in the type of the weights; float32 where that would round it."""
+    number = torch.tensor(value, dtype=dtype)
+    return number if number.item() == value else torch.tensor(value, dtype=torch.float32)
 
 
 def _write_diffusers(adapter: AdapterFile, pairs: Mapping[str, Pair], out: Path) -> None:

@@ -1,28 +1,19 @@
 """Numbers about ΔW = up · down, from the factors alone: ⟨ΔW₁, ΔW₂⟩ = Σ (B₁ᵀB₂) ∘ (A₁A₂ᵀ)."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from lorascope.adapters.files import AdapterFile, Factors
+from lorascope.adapters.formats.norms import frobenius_product
 from lorascope.errors import LorascopeError
 
 
 def inner_product(left: Factors, right: Factors) -> float:
     """Return ⟨ΔW, ΔW′⟩_F in float64; NaN or infinite where a factor is."""
     with np.errstate(all="ignore"):
-        up = left.up.T.astype(np.float64) @ right.up.astype(np.float64)
-        down = left.down.astype(np.float64) @ right.down.T.astype(np.float64)
-        return float(np.sum(up * down))
-
-
-def norm(factors: Factors) -> float:
-    """Return ‖ΔW‖_F."""
-    # Rounding may leave a tiny negative square where the terms cancel.
-    square = inner_product(factors, factors)
-    return math.sqrt(max(square, 0.0)) if math.isfinite(square) else math.nan
+        return frobenius_product(left.down, left.up, right.down, right.up)
 
 
 @dataclass(frozen=True)
@@ -104,8 +95,3 @@ def _ratio(left: float, mixed: float, right: float) -> float | None:
 
 def _comparable(left: float, mixed: float, right: float) -> bool:
     return left > 0 and right > 0 and all(map(math.isfinite, (left, mixed, right)))
-
-
-def layer_norms(adapter: AdapterFile) -> Mapping[str, float]:
-    """Return layer → ‖ΔW‖_F; NaN where a factor is not finite."""
-    return {layer: norm(factors) for layer, factors in adapter.layers.items()}

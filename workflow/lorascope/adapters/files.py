@@ -1,5 +1,6 @@
 """One adapter file or PEFT folder, read lazily: canonical layers with their factors, the scale folded in."""
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from lorascope.adapters.formats.algebra import factors_of
 from lorascope.adapters.formats.base_model import guess_base_model
 from lorascope.adapters.formats.header import PICKLE_SUFFIXES, Header, read_header
 from lorascope.adapters.formats.modules import Module, group_parts, module_of, notes_on
+from lorascope.adapters.formats.norms import squared_norm
 from lorascope.adapters.formats.scale import CONFIG_NAME, PeftConfig, header_configs, read_config
 from lorascope.errors import LorascopeError
 
@@ -57,11 +59,20 @@ class Layers(Mapping[str, Factors]):
 
         # Overflow to infinity is a property of the file: it shows in the values, not as a warning.
         with np.errstate(all="ignore"):
-            down, up = factors_of(
-                module.family, lambda role: self._header.read(module.keys[role]).astype(np.float32), shapes
-            )
-            up = up if module.scale == 1 else up * np.float32(module.scale)
+            down, up = factors_of(module.family, lambda role: self._header.read(module.keys[role]), shapes)
+            # In place: a file of one layer must not need its size once more.
+            up *= np.float32(module.scale)
         return Factors(down, up, len(down), module.alpha, module.alpha_source)
+
+    def norm(self, layer: str) -> float:
+        """Return ‖ΔW‖_F of a layer; NaN where a weight is not finite."""
+        module = self._modules[layer]
+        shapes = {role: self._header.tensors[key].shape for role, key in module.keys.items()}
+        with np.errstate(all="ignore"):
+            square = squared_norm(module.family, lambda role: self._header.read(module.keys[role]), shapes)
+            square = float(square) * module.scale**2
+        # Rounding may leave a tiny negative square where the terms cancel.
+        return math.sqrt(max(square, 0.0)) if math.isfinite(square) else math.nan
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,7 @@ class AdapterFile:
     family: str
     base_model: str | None
     metadata: dict[str, str] = field(repr=False)
-    layers: Mapping[str, Factors] = field(repr=False)
+    layers: Layers = field(repr=False)
     modules: Mapping[str, Module] = field(repr=False)
     header: Header = field(repr=False)
     config: PeftConfig | None = None

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from lorascope.adapters.delta import layer_norms
 from lorascope.adapters.files import AdapterFile
 from lorascope.adapters.formats.paths import component_of
+from lorascope.adapters.formats.text import plain
 from lorascope.adapters.names import block_of
 
 DEAD = 1e-6
@@ -59,7 +59,7 @@ class Inspection:
 def inspect_adapter(adapter: AdapterFile) -> Inspection:
     """Read every layer once and describe the adapter."""
     modules = adapter.modules.values()
-    norms = layer_norms(adapter)
+    norms = {layer: adapter.layers.norm(layer) for layer in adapter.layers}
     return Inspection(
         path=str(adapter.path),
         family=adapter.family,
@@ -142,7 +142,7 @@ def _of(layers: list[str], among: Mapping[str, float]) -> str:
 def training_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """Return the header's entries about the training as plain lines, most telling ones first."""
     said = (name for name in TRAINING if metadata.get(name) not in (None, "", "None"))
-    found = {name: _plain(metadata[name]) for name in said}
+    found = {name: plain(metadata[name]) for name in said}
     if tags := _frequent_tags(metadata.get("ss_tag_frequency", "")):
         found["ss_tag_frequency"] = tags
     return found
@@ -159,10 +159,4 @@ def _frequent_tags(text: str) -> str:
         for tag, count in tags.items() if isinstance(tags, dict) else ():
             if isinstance(count, int):
                 counts[tag.strip()] += count
-    return _plain(", ".join(f"{tag} ({count})" for tag, count in counts.most_common(_FREQUENT_TAGS)))
-
-
-def _plain(text: str, most: int = 200) -> str:
-    """One printable line: a stranger's text must not steer the terminal."""
-    line = "".join(char for char in " ".join(text.split()) if char.isprintable())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return plain(", ".join(f"{tag} ({count})" for tag, count in counts.most_common(_FREQUENT_TAGS)))

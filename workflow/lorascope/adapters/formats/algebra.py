@@ -58,7 +58,7 @@ def factors_of(family: str, read: Read, shapes: Shapes) -> tuple[np.ndarray, np.
         read: role → tensor as float32.
         shapes: role → shape of the parts that are there; :func:`sizes_of` has accepted them.
     """
-    down, up = {LOHA: _loha, LOKR: _lokr}.get(family, _lora)(read, shapes)
+    down, up = {LOHA: _loha, LOKR: _lokr}.get(family, lora_factors)(read, shapes)
     return _no_wider_than_needed(down, up)
 
 
@@ -94,7 +94,8 @@ def _lora_sizes(shapes: Shapes) -> Sizes:
     return Sizes(d_out, d_in, dim, _narrowest(dim, d_out, d_in), kernel)
 
 
-def _lora(read: Read, shapes: Shapes) -> tuple[np.ndarray, np.ndarray]:
+def lora_factors(read: Read, shapes: Shapes) -> tuple[np.ndarray, np.ndarray]:
+    """Return (down, up) of a LoRA; a Tucker core is multiplied into down."""
     down, up = read("down"), read("up")
     down, up = down.reshape(len(down), -1), up.reshape(len(up), -1)
     # up · (mid · down): kohya-ss and LyCORIS put a small convolution between two 1 × 1 ones.
@@ -135,13 +136,18 @@ def _half(read: Read, shapes: Shapes, a: str, b: str, core: str) -> tuple[np.nda
     return (left.T, _tucker(read(core), right)) if core in shapes else (left, right)
 
 
+def loha_halves(read: Read, shapes: Shapes) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return factors (up, down) of both halves of a LoHa."""
+    return [_half(read, shapes, f"hada_w{n}_a", f"hada_w{n}_b", f"hada_t{n}") for n in (1, 2)]
+
+
 def _loha(read: Read, shapes: Shapes) -> tuple[np.ndarray, np.ndarray]:
     """(U₁D₁) ∘ (U₂D₂): row-wise Kronecker products of the Us, column-wise ones of the Ds."""
-    (up1, down1), (up2, down2) = (
-        _half(read, shapes, f"hada_w{n}_a", f"hada_w{n}_b", f"hada_t{n}") for n in (1, 2)
-    )
+    (up1, down1), (up2, down2) = loha_halves(read, shapes)
     if len(down1) * len(down2) >= min(len(up1), down1.shape[1]):
-        return _with_identity((up1 @ down1) * (up2 @ down2))
+        whole = up1 @ down1
+        whole *= up2 @ down2
+        return _with_identity(whole)
     up = (up1[:, :, None] * up2[:, None, :]).reshape(len(up1), -1)
     down = (down1[:, None, :] * down2[None, :, :]).reshape(-1, down1.shape[1])
     return down, up
@@ -170,19 +176,23 @@ def _kron_sizes(
     return rows, columns, None, shapes[names[0]][2:]
 
 
-def _lokr(read: Read, shapes: Shapes) -> tuple[np.ndarray, np.ndarray]:
-    """W₁ ⊗ W₂ = (U₁ ⊗ U₂)(D₁ ⊗ D₂)."""
-    factors = []
+def lokr_halves(read: Read, shapes: Shapes) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return factors (down, up) of both halves of a LoKr."""
+    halves = []
     for n in (1, 2):
         name = f"lokr_w{n}"
         if name in shapes:
             whole = read(name)
-            down, up = _with_identity(whole.reshape(len(whole), -1))
+            halves.append(_with_identity(whole.reshape(len(whole), -1)))
         else:
             up, down = _half(read, shapes, f"{name}_a", f"{name}_b", "lokr_t2" if n == 2 else "")
-            down, up = _no_wider_than_needed(down, up)
-        factors.append((down, up))
-    (down1, up1), (down2, up2) = factors
+            halves.append(_no_wider_than_needed(down, up))
+    return halves
+
+
+def _lokr(read: Read, shapes: Shapes) -> tuple[np.ndarray, np.ndarray]:
+    """W₁ ⊗ W₂ = (U₁ ⊗ U₂)(D₁ ⊗ D₂)."""
+    (down1, up1), (down2, up2) = lokr_halves(read, shapes)
     return np.kron(down1, down2), np.kron(up1, up2)
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lorascope.adapters.formats.text import plain
+
 # Width of the text that cross-attention reads: it tells the Stable Diffusion UNets apart.
 _UNET_OF_TEXT_WIDTH = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
 _SD_WIDTHS = {"down_blocks.0": 320, "down_blocks.1": 640, "down_blocks.2": 1280, "mid_block": 1280}
@@ -47,4 +49,4 @@ def _is_sd_width(layer: str, d_out: int) -> bool:
 
 def _from_text(metadata: Mapping[str, str], configs: Sequence[Any]) -> str | None:
     said = [metadata.get(name) for name in _SAID_IN_HEADER] + [config.base_model for config in configs]
-    return next((" ".join(text.split())[:80] for text in said if text and text != "None"), None)
+    return next((plain(text, 80) for text in said if text and text != "None"), None)

@@ -11,15 +11,17 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from lorascope.adapters.formats.text import plain
 from lorascope.errors import LorascopeError
 
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pkl", ".pickle", ".pt", ".pth")
-MAX_HEADER_BYTES = 16 << 20
+MAX_HEADER_BYTES = 8 << 20
 """Real headers take some hundred kilobytes, with the longest training metadata a few megabytes."""
 MAX_TENSORS = 20_000
 MAX_NAME = 300
 
 _LENGTH_BYTES = 8
+_CHUNK = 1 << 20
 _NUMPY = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
     "U8": "u1",
@@ -52,7 +54,7 @@ class Header:
     size: int
 
     def read(self, name: str) -> np.ndarray:
-        """Read one tensor; bfloat16 comes as float32, other types as they are.
+        """Read one tensor as float32.
 
         Raises:
             LorascopeError: a number type that no adapter is trained in, or the file has shrunk.
@@ -60,19 +62,21 @@ class Header:
         info = self.tensors[name]
         dtype = "<u2" if info.dtype == "BF16" else _NUMPY.get(info.dtype)
         if dtype is None:
-            raise LorascopeError(
-                f"{self.path}: {name}: number type {info.dtype} is not supported; save as F16"
-            )
+            raise LorascopeError(f"{self.path}: {name}: number type {info.dtype} is not supported; use F16")
+        values = np.empty(prod(info.shape), np.float32)
         # Not memory-mapped: a file that another program cuts meanwhile would kill the process.
         try:
-            values = np.fromfile(self.path, dtype, count=prod(info.shape), offset=info.start)
+            with self.path.open("rb") as file, np.errstate(over="ignore"):
+                file.seek(info.start)
+                for start in range(0, values.size, _CHUNK):
+                    block = values[start : start + _CHUNK]
+                    read = np.fromfile(file, dtype, count=block.size)
+                    if read.size < block.size:
+                        raise LorascopeError(f"{self.path}: {name}: the file ends early; was it changed?")
+                    # bfloat16 is the upper half of a float32.
+                    block[:] = (read.astype("<u4") << 16).view("<f4") if info.dtype == "BF16" else read
         except OSError as error:
             raise LorascopeError(f"{self.path}: cannot be read ({error.strerror or error})") from None
-        if values.size != prod(info.shape):
-            raise LorascopeError(f"{self.path}: {name}: the file ends early; it was changed while being read")
-        if info.dtype == "BF16":
-            # bfloat16 is the upper half of a float32.
-            values = (values.astype(np.uint32) << 16).view(np.float32)
         return values.reshape(info.shape)
 
 
@@ -91,7 +95,7 @@ def read_header(path: str | os.PathLike) -> Header:
             pass
         entries = json.loads(text)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise _malformed(path, _one_line(error)) from None
+        raise _malformed(path, plain(error)) from None
     metadata = entries.pop("__metadata__", None) or {}
     _check_names(path, entries)
     data_start = _LENGTH_BYTES + len(text)
@@ -135,7 +139,7 @@ def _check_file(path: Path) -> int:
         status = path.stat()
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError)
-        reason = "no such file" if missing else f"cannot be opened ({_one_line(error)})"
+        reason = "no such file" if missing else f"cannot be opened ({plain(error)})"
         raise LorascopeError(f"{path}: {reason}") from None
     if not stat.S_ISREG(status.st_mode):
         raise LorascopeError(f"{path}: not a file; expected .safetensors")
@@ -144,7 +148,3 @@ def _check_file(path: Path) -> int:
 
 def _malformed(path: Path, reason: str) -> LorascopeError:
     return LorascopeError(f"{path}: not a whole safetensors file ({reason}); fetch it again")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -11,6 +11,7 @@ from lorascope.adapters.formats.header import Header
 from lorascope.adapters.formats.keys import DIFFUSERS, KOHYA, LOHA, LOKR, PEFT, parse_key, refusal
 from lorascope.adapters.formats.paths import component_of, layer_of
 from lorascope.adapters.formats.scale import CONFIG, DEFAULT, HEADER, TENSOR, PeftConfig
+from lorascope.adapters.formats.text import plain
 from lorascope.errors import LorascopeError
 
 MIN_EXPANDED_BYTES = 64 << 20
@@ -62,7 +63,7 @@ def group_parts(header: Header) -> tuple[dict[str, dict[str, str]], dict[str, st
             )
     if not grouped:
         raise LorascopeError(f"{header.path}: an empty file: no tensor in it")
-    if alone := next((stem for stem in grouped if stem not in families), None):
+    if (alone := next((stem for stem in grouped if stem not in families), None)) is not None:
         raise LorascopeError(f"{header.path}: {alone[:120]} has an alpha but no weights")
     return dict(grouped), {stem: families[stem] for stem in grouped}
 
@@ -91,15 +92,16 @@ def module_of(
         sizes = sizes_of(family, {role: header.tensors[key].shape for role, key in keys.items()})
     except PartsError as error:
         raise LorascopeError(f"{header.path}: layer {layer[:200]}: {error}") from None
-    _check_expansion(header, layer, family, sizes)
+    if family in (LOHA, LOKR) or "lora_mid" in keys:
+        _check_expansion(header, layer, family, sizes)
     alpha, source, scale = _alpha(header, stem, layer, keys, sizes, config, configs)
     return Module(layer, stem, family, keys, sizes, alpha, source, scale)
 
 
 def _check_expansion(header: Header, layer: str, family: str, sizes: Sizes) -> None:
-    needed = 4 * sizes.rank * (sizes.d_out + sizes.d_in)
+    needed = 4 * max(sizes.rank, sizes.dim or 0) * (sizes.d_out + sizes.d_in)
     allowed = max(header.size, MIN_EXPANDED_BYTES)
-    if family in (LOHA, LOKR) and needed > allowed:
+    if needed > allowed:
         raise LorascopeError(
             f"{header.path}: layer {layer[:200]}: as {family} it would take {needed >> 20} MiB, more than "
             f"the {allowed >> 20} MiB that a file of this size may"
@@ -153,8 +155,8 @@ def notes_on(
     sources = Counter(module.alpha_source for module in modules.values() if module.sizes.dim)
     unknown = sources[DEFAULT]
     if unknown and any(module.family in (PEFT, KOHYA, LOHA, LOKR) for module in modules.values()):
-        stated = metadata.get("ss_network_alpha", "")
-        aside = f"; ss_network_alpha in the header says {stated[:20]}" if stated else ""
+        stated = plain(metadata.get("ss_network_alpha", ""), 20)
+        aside = f"; ss_network_alpha in the header says {stated}" if stated else ""
         notes.append(f"no alpha for {unknown} of {len(modules)} layers: taken as the rank{aside}")
     elif len(sources) > 1 and DIFFUSERS not in {module.family for module in modules.values()}:
         notes.append("alpha comes from several places: " + ", ".join(sources))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from lorascope.adapters.formats.text import plain
 from lorascope.errors import LorascopeError
 
 TENSOR, CONFIG, HEADER, DEFAULT = "tensor", "adapter_config.json", "header", "default: rank"
@@ -30,12 +31,41 @@ _REPEATED_GROUP = re.compile(r"\)[*+{?]|\\[1-9]|\(\?")
 
 
 @dataclass(frozen=True)
+class Patterns:
+    """Module name or regular expression → value, matched as PEFT does: the first that fits the name's end.
+
+    Attributes:
+        values: all of them, in the configuration's order.
+        expressions: those that are more than a name.
+    """
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    expressions: tuple[str, ...] = ()
+
+    def get(self, module: str, default: float) -> float:
+        """Return the value for a module."""
+        # Plain names are looked up: a thousand of them for a thousand modules must not take a second.
+        ends = [module, *(module[dot.end() :] for dot in re.finditer(r"\.", module))]
+        fitting = [end for end in ends if end in self.values and end not in self.expressions]
+        fitting += [pattern for pattern in self.expressions if _expression(pattern).match(module)]
+        if len(fitting) > 1:
+            order = list(self.values)
+            fitting.sort(key=order.index)
+        return self.values[fitting[0]] if fitting else default
+
+
+@lru_cache(maxsize=2 * MAX_EXPRESSIONS)
+def _expression(pattern: str) -> re.Pattern:
+    return re.compile(rf"(.*\.)?({pattern})$")
+
+
+@dataclass(frozen=True)
 class PeftConfig:
     """The entries of PEFT's configuration that ΔW depends on.
 
     Attributes:
         r, alpha: of modules that no pattern names.
-        rank_pattern, alpha_pattern: module name or regular expression → value.
+        rank_pattern, alpha_pattern: for modules that have their own.
         rslora: the scale is alpha / √r.
         base_model: the base model's name or path, if given.
         notes: what a reader of ΔW should know.
@@ -43,41 +73,23 @@ class PeftConfig:
 
     r: int
     alpha: float
-    rank_pattern: Mapping[str, int] = field(default_factory=dict)
-    alpha_pattern: Mapping[str, float] = field(default_factory=dict)
+    rank_pattern: Patterns = Patterns()
+    alpha_pattern: Patterns = Patterns()
     rslora: bool = False
     base_model: str | None = None
     notes: tuple[str, ...] = ()
 
     def rank_of(self, module: str) -> int:
         """Return the rank that the configuration gives a module."""
-        return self.rank_pattern.get(_matching(self.rank_pattern, module), self.r)
+        return int(self.rank_pattern.get(module, self.r))
 
     def alpha_of(self, module: str) -> float:
         """Return the alpha that the configuration gives a module."""
-        return self.alpha_pattern.get(_matching(self.alpha_pattern, module), self.alpha)
+        return self.alpha_pattern.get(module, self.alpha)
 
     def scale(self, alpha: float, rank: int) -> float:
         """Return the factor of ΔW."""
         return alpha / math.sqrt(rank) if self.rslora else alpha / rank
-
-
-def _matching(patterns: Mapping[str, object], module: str) -> str | None:
-    """Return the first pattern that names the module or its end, as PEFT does."""
-    ending = f".{module}"
-    for pattern in patterns:
-        if _NAME.fullmatch(pattern):
-            # A plain name: no need for an expression, which would cost a second at a thousand of them.
-            if ending.endswith(f".{pattern}"):
-                return pattern
-        elif _expression(pattern).match(module):
-            return pattern
-    return None
-
-
-@lru_cache(maxsize=2 * MAX_EXPRESSIONS)
-def _expression(pattern: str) -> re.Pattern:
-    return re.compile(rf"(.*\.)?({pattern})$")
 
 
 def read_config(path: Path) -> PeftConfig:
@@ -95,7 +107,7 @@ def read_config(path: Path) -> PeftConfig:
             )
         entries = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
-        raise LorascopeError(f"{path}: not a readable JSON file ({' '.join(str(error).split())})") from None
+        raise LorascopeError(f"{path}: not a readable JSON file ({plain(error)})") from None
     return peft_config(entries, str(path))
 
 
@@ -110,7 +122,7 @@ def header_configs(metadata: Mapping[str, str], where: str) -> dict[str, PeftCon
     try:
         entries = json.loads(metadata[HEADER_ENTRY])
     except (ValueError, RecursionError) as error:
-        raise LorascopeError(f"{where}: not JSON ({' '.join(str(error).split())})") from None
+        raise LorascopeError(f"{where}: not JSON ({plain(error)})") from None
     if not isinstance(entries, dict):
         raise LorascopeError(f"{where}: not a JSON object")
     split: dict[str, dict] = {}
@@ -131,14 +143,14 @@ def peft_config(entries: object, where: str) -> PeftConfig:
         raise LorascopeError(f"{where}: not a JSON object")
     kind = entries.get("peft_type", "LORA")
     if kind not in _PEFT_TYPES:
-        raise LorascopeError(f"{where}: PEFT's {str(kind)[:40]} is not supported: its ΔW is no B·A")
+        raise LorascopeError(f"{where}: PEFT's {plain(kind, 40)} is not supported: its ΔW is no B·A")
     if entries.get("use_dora"):
         raise LorascopeError(f"{where}: DoRA is not supported: its ΔW depends on the base model's weights")
     r = _number(entries.get("r", 8), "r", where, whole=True)
     base_model = entries.get("base_model_name_or_path")
     init = str(entries.get("init_lora_weights", True)).lower()
     notes = (
-        (f"initialised by {init[:20]}: B·A is not the change to the original base",)
+        (f"initialised by {plain(init, 20)}: B·A is not the change to the original base",)
         if init.startswith(_NOT_BASE_DELTA)
         else ()
     )
@@ -155,13 +167,13 @@ def peft_config(entries: object, where: str) -> PeftConfig:
 
 def _number(value: object, name: str, where: str, whole: bool = False):
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        raise LorascopeError(f"{where}: {name} is {str(value)[:40]!r}; expected a number")
+        raise LorascopeError(f"{where}: {name} is '{plain(value, 40)}'; expected a number")
     if not abs(value) < 1e9 or (whole and value < 1):
-        raise LorascopeError(f"{where}: {name} is {str(value)[:40]}; expected a number within reason")
+        raise LorascopeError(f"{where}: {name} is {plain(value, 40)}; expected a number within reason")
     return value
 
 
-def _pattern(entries: dict, name: str, where: str, whole: bool = False) -> dict:
+def _pattern(entries: dict, name: str, where: str, whole: bool = False) -> Patterns:
     patterns = entries.get(name) or {}
     if not isinstance(patterns, dict):
         raise LorascopeError(f"{where}: {name} is not a JSON object")
@@ -172,17 +184,17 @@ def _pattern(entries: dict, name: str, where: str, whole: bool = False) -> dict:
             f"at most {MAX_PATTERNS} and {MAX_EXPRESSIONS} are read"
         )
     for pattern, value in patterns.items():
-        _number(value, f"{name} of {pattern[:60]!r}", where, whole)
+        _number(value, f"{name} of '{plain(pattern, 60)}'", where, whole)
     for expression in expressions:
         _check_expression(expression, f"{where}: {name}")
-    return patterns
+    return Patterns(patterns, tuple(expressions))
 
 
 def _check_expression(pattern: str, where: str) -> None:
     repeats = len(_REPEAT.findall(_HARMLESS_REPEAT.sub("", pattern)))
     if len(pattern) > MAX_EXPRESSION or repeats > 1 or _REPEATED_GROUP.search(pattern):
-        raise LorascopeError(f"{where}: the expression {pattern[:60]!r} is too complex to be trusted")
+        raise LorascopeError(f"{where}: the expression '{plain(pattern, 60)}' is too complex to be trusted")
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        raise LorascopeError(f"{where}: {pattern[:60]!r} is no expression ({error})") from None
+        raise LorascopeError(f"{where}: '{plain(pattern, 60)}' is no expression ({plain(error)})") from None

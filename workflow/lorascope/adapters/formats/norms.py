@@ -1,0 +1,56 @@
+"""Inner products and norms of ΔW from its parts, without ΔW and without much memory of their own."""
+
+from math import prod
+
+import numpy as np
+
+from lorascope.adapters.formats.algebra import Read, Shapes, loha_halves, lokr_halves, lora_factors
+from lorascope.adapters.formats.keys import LOHA, LOKR
+
+_BLOCK = 1 << 18
+
+
+def squared_norm(family: str, read: Read, shapes: Shapes) -> float:
+    """Return ‖ΔW‖² of the unscaled ΔW in float64, by the cheapest way that the family has."""
+    if family == LOKR:
+        # ‖W₁ ⊗ W₂‖ = ‖W₁‖ ‖W₂‖
+        return prod(frobenius_product(*half, *half) for half in lokr_halves(read, shapes))
+    if family == LOHA:
+        return _loha_squared_norm(read, shapes)
+    down, up = lora_factors(read, shapes)
+    return frobenius_product(down, up, down, up)
+
+
+def frobenius_product(down1: np.ndarray, up1: np.ndarray, down2: np.ndarray, up2: np.ndarray) -> float:
+    """Return ⟨U₁D₁, U₂D₂⟩ = Σ (U₁ᵀU₂) ∘ (D₁D₂ᵀ) in float64.
+
+    Block by block: it needs no more memory than the factors.
+    """
+    rows = max(1, _BLOCK // len(down2))
+    total = 0.0
+    for start in range(0, len(down1), rows):
+        some = slice(start, start + rows)
+        total += float(np.sum(_gram(up1.T[some], up2.T) * _gram(down1[some], down2)))
+    return total
+
+
+def _gram(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """left [p, n] · right [q, n]ᵀ in float64."""
+    columns = max(1, _BLOCK // max(len(left), len(right)))
+    product = np.zeros((len(left), len(right)))
+    for start in range(0, left.shape[1], columns):
+        some = slice(start, start + columns)
+        product += left[:, some].astype(np.float64) @ right[:, some].T.astype(np.float64)
+    return product
+
+
+def _loha_squared_norm(read: Read, shapes: Shapes) -> float:
+    """Row by row: the factor form has dim² columns, the two halves only dim."""
+    (up1, down1), (up2, down2) = loha_halves(read, shapes)
+    rows = max(1, _BLOCK // down1.shape[1])
+    total = 0.0
+    for start in range(0, len(up1), rows):
+        some = slice(start, start + rows)
+        block = (up1[some] @ down1) * (up2[some] @ down2)
+        total += float(np.sum(np.square(block, dtype=np.float64)))
+    return total
