@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study study-1k study-hard leaderboard scaling base setup setup-dev test test-fast lint format bench bench-extract bench-prepare bench-study bench-train clean-venv
+.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test test-fast lint format bench bench-extract bench-prepare bench-study bench-train clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -13,6 +13,10 @@ study: setup
 # The named studies: their settings lie in studies/, their results in results/zoo-1k and results/zoo-hard.
 study-1k study-hard: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/$@.yaml $(ARGS)
+
+# Adaptive sparse training on Fashion-MNIST (Debian's dataset-fashion-mnist), five seeds.
+study-sparse: setup
+	$(BIN)/snakemake sparse --cores $(CORES) --configfile studies/$@.yaml $(ARGS)
 
 # Both studies (what is done already costs nothing), then their method tables.
 leaderboard: study-1k study-hard

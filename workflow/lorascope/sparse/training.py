@@ -84,6 +84,19 @@ class Training:
         compiled = settings.compile == "on" or (settings.compile == "auto" and device != "cpu")
         # Batches of every size come by: one program for all of them.
         self.forward = torch.compile(self.model, dynamic=True) if compiled else self.model
+        if compiled:
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Compile before the clock runs: a step without consequences, a scoring pass, an evaluation."""
+        rows = torch.arange(min(self.settings.batch, len(self.parts[TRAIN])), device=self.device)
+        with self._seeded(0):
+            pixels = self._augmented(rows)
+            with self._autocast():
+                logits = self.forward(pixels)
+            torch.autograd.grad(logits.float().sum(), self.optimizer.parameters)
+            self._scored(pixels, rows)
+        self.evaluate(VALIDATION)
 
     @property
     def parameters(self) -> int:

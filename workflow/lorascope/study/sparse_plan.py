@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 from lorascope.data.fingerprint import folder_fingerprint
+from lorascope.data.sources import source_fingerprint
 from lorascope.study import steps
 from lorascope.study.keys import code_digest, key_of
 
@@ -57,11 +58,16 @@ class SparsePlan:
         """Return the key of the prepared images.
 
         Raises:
-            LorascopeError: the images' folder is missing or empty.
+            LorascopeError: the images' folder is missing or empty, or the hub does not tell the commit.
         """
-        local = self.image_settings["source"] in ("fashion", "disk")
-        fingerprint = folder_fingerprint(self.image_settings["path"]) if local else ""
-        return key_of("sparse-images", self.image_settings, fingerprint, code_digest(*steps.SPARSE_IMAGES))
+        settings = dict(self.image_settings)
+        if settings["source"] == "fashion":
+            fingerprint = folder_fingerprint(settings["path"])
+        else:
+            fingerprint = source_fingerprint(settings)
+        if settings["source"] != "hub":
+            settings.pop("path")  # the fingerprint says what is there; where it lies does not matter
+        return key_of("sparse-images", settings, fingerprint, code_digest(*steps.SPARSE_IMAGES))
 
     @property
     def images(self) -> str:
