@@ -116,6 +116,23 @@ def passport_file(wildcards):
     return ancient(PLAN.passport(wildcards.dataset)[0])
 
 
+def passport_files(wildcards):
+    return ancient(PLAN.passport(wildcards.dataset))
+
+
+def control_key(wildcards):
+    return same_key(wildcards, PLAN.control_key(wildcards.dataset))
+
+
+def control_features(wildcards):
+    files = PLAN.control_features(wildcards.dataset).values()
+    return ancient(list(dict.fromkeys(path for paths in files for path in paths)))
+
+
+def control_files(wildcards):
+    return PLAN.controls(wildcards.dataset)
+
+
 def fitted_of(wildcards):
     same_key(wildcards, PLAN.fit_key(wildcards.dataset, wildcards.representation))
     return wildcards.representation

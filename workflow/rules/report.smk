@@ -25,6 +25,8 @@ rule aggregate:
         analyses=all_analyses,
         curves=curves,
         labels=label_tables,
+        passport=passport_file,
+        controls=control_files,
         stamp=study_stamp,
     output:
         f"{RESULTS}/{{dataset}}/summary/results.json",

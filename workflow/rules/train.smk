@@ -1,4 +1,5 @@
-# In: features and labels. Out: <dataset>/probes/<representation>/<layer_set>.<probe>/<key>/seeds-<first>-<last>.*.
+# In: features and labels. Out: <dataset>/probes/<representation>/<layer_set>.<probe>/<key>/seeds-<first>-<last>.*;
+# <dataset>/controls/<key>/ what could score as well, and the invariance of every representation.
 
 
 rule train:
@@ -35,4 +36,37 @@ rule train:
         " --layers {params.layers:q} --settings {params.settings:q}"
         " --first-seed {wildcards.first} --last-seed {wildcards.last}"
         " --key {wildcards.key} --device {params.device} --threads {threads}"
+        " --out {params.folder} 2> {log}"
+
+
+rule control:
+    """Ask what could score as well: dealt labels, norms, the recipe, random layers; certify representations."""
+    input:
+        features=control_features,
+        passport=passport_files,
+        adapters=cell_adapters,
+    output:
+        controls=f"{RESULTS}/{{dataset}}/controls/{{key}}/controls.parquet",
+        invariance=f"{RESULTS}/{{dataset}}/controls/{{key}}/invariance.json",
+    log:
+        "logs/{dataset}/control/{key}.log",
+    benchmark:
+        "logs/{dataset}/control/{key}.tsv"
+    conda:
+        "../../envs/lorascope.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        key=control_key,
+        config=study_config,
+        folder=subpath(output.controls, parent=True),
+    message:
+        "Controls of {wildcards.dataset}"
+    shell:
+        "exec lorascope control"
+        " --config {params.config:q}"
+        " --dataset {wildcards.dataset}"
+        " --key {params.key}"
+        " --threads {threads}"
         " --out {params.folder} 2> {log}"

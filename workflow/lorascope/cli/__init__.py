@@ -9,6 +9,7 @@ from typing import NoReturn
 from lorascope import __version__
 from lorascope.cli import (
     completion,
+    controls,
     data,
     features,
     files,
@@ -33,6 +34,7 @@ SUBJECTS = (
     data,
     features,
     train,
+    controls,
     importance,
     results,
     sparse,

@@ -1,9 +1,11 @@
 """The numbers behind the interactive charts: flat tables, each row of which names the cell it belongs to.
 
 Shares are in per cent here, because the charts' axes are. Every table has the columns ``row`` (label),
-``layer_set``, ``representation`` and ``probe``, by which the page filters.
+``layer_set``, ``representation`` and ``probe``, by which the page filters
+(a table that lacks one of them, or a row that has none, is not filtered by it).
 """
 
+from lorascope.report.control_rows import control_rows
 from lorascope.report.summary import Summary
 
 SHARE, PLAIN = 100.0, 1.0
@@ -41,6 +43,7 @@ def chart_data(summary: Summary) -> dict[str, dict[str, list]]:
         "scores": _scores(summary),
         "unfinished": _unfinished(summary),
         "means": _means(summary),
+        "controls": control_rows(summary),
         "parts": _parts(summary),
         "drops": _drops(summary),
         "unfinished_drops": _unfinished_drops(summary),

@@ -10,6 +10,8 @@ import altair as alt
 import vl_convert
 
 from lorascope.report import chart_data
+from lorascope.report.control_rows import NO_LAYERS
+from lorascope.report.figures.controls import has_controls
 from lorascope.report.figures.drops import has_drops
 from lorascope.report.summary import Summary
 from lorascope.report.text import cell_name
@@ -33,6 +35,8 @@ def charts(summary: Summary) -> dict[str, dict]:
         "classes": _classes(summary),
         "calibration": _calibration(summary),
     }
+    if has_controls(summary):
+        drawn["controls"] = _controls(summary)
     if has_drops(summary):
         drawn["drops"] = _drops(summary)
     return {name: _specification(chart) for name, chart in drawn.items()}
@@ -122,6 +126,30 @@ def _scores(summary: Summary) -> alt.LayerChart:
     )
     chart = alt.layer(spread, interval, chance, points, failed, height=_height(len(summary.layer_sets)))
     return chart.add_params(measure).properties(description="Scores by representation and layer set")
+
+
+def _controls(summary: Summary) -> alt.LayerChart:
+    """The best cell of every layer set above the controls, with test-set intervals."""
+    names = [*summary.layer_sets, NO_LAYERS]
+    axis = alt.Axis(title=None, ticks=False, domain=False, grid=False, labelLimit=200)
+    scale, key = alt.Scale(domain=names), alt.Legend(title=None, orient="top")
+    place = {
+        # Rows come in the order of the table.
+        "y": alt.Y("row:N", sort=None, axis=axis),
+        "yOffset": alt.YOffset("of:N", sort=names, scale=scale),
+        "color": alt.Color("of:N", scale=scale, legend=key),
+    }
+    base = _table("controls")
+    interval = base.mark_rule(strokeWidth=1.4).encode(
+        x=alt.X("low:Q", title="test accuracy (%)", scale=alt.Scale(zero=True)), x2="high:Q", **place
+    )
+    chance = base.mark_rule(style=REFERENCE).encode(x="mean(chance):Q")
+    tips = [alt.Tooltip(name) for name in ("row:N", "of:N", "by:N")]
+    tips += [alt.Tooltip(name, format=".1f") for name in ("value:Q", "low:Q", "high:Q")]
+    points = base.mark_point(filled=True, size=55, opacity=1)
+    points = points.encode(x="value:Q", shape=alt.Shape("of:N", scale=scale), tooltip=tips, **place)
+    chart = alt.layer(interval, chance, points, height=_height(len(names)))
+    return chart.properties(description="Test accuracy of the best cells and of the controls")
 
 
 def _drops(summary: Summary) -> alt.LayerChart:

@@ -28,6 +28,15 @@ def decimal(value: float | None) -> str:
     return NOTHING if value is None else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
+def drift(value: float | None) -> str:
+    """0.00034 → "0.0003"; 1100 → "1,100"; what float32 cannot tell from nothing is "0"."""
+    if value is None:
+        return NOTHING
+    if value < 1e-5:
+        return "0"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1g}" if value < 0.1 else f"{value:.2g}"
+
+
 def p_value(p: float | None) -> str:
     """0.0321 → "0.032"; what is too small to matter is "< 0.001"."""
     if p is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import jinja2
 
 from lorascope.files import write_bytes
-from lorascope.report import chart_data, charts, numbers, text
+from lorascope.report import cautions, chart_data, charts, numbers, text
 from lorascope.report.figures import Drawing, drawings, save_figures
 from lorascope.report.inline import data_address, script_json, themed_svg
 from lorascope.report.latex import save_tables, tables
@@ -18,7 +18,7 @@ TEXT_FILE = "summary.txt"
 FIGURES_FOLDER = "figures"
 TABLES_FOLDER = "tables"
 PICTURE_ALT = "Samples drawn by the base network and by some of the adapters"
-WRITTEN = ("share", "decimal", "percent", "points", "interval", "p_value", "seconds", "plural")
+WRITTEN = ("share", "decimal", "percent", "points", "interval", "drift", "p_value", "seconds", "plural")
 
 
 def write_report(
@@ -75,6 +75,7 @@ def render_page(summary: Summary, figures: dict[str, str], picture: str | None, 
         picture_alt=PICTURE_ALT,
         answer=text.answer(summary),
         warnings=text.warnings(summary),
+        passport_facts=cautions.passport_facts(summary) if results["passport"] else [],
         ranking=text.ranking(summary),
         drop_words=_drop_words(summary),
         done=sum(cell["status"] == DONE for cell in summary.cells),
@@ -161,4 +162,5 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {name: getattr(numbers, name) for name in WRITTEN}
     environment.filters["script_json"] = script_json
+    environment.filters["control_name"] = cautions.control_name
     return environment

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lorascope.report.cautions import cautions, controls_line, passport_line, random_line
 from lorascope.report.numbers import NOTHING, interval, percent, plural, points, share
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.cells import DONE, FAILED, MISSING, PARTIAL
@@ -27,7 +28,8 @@ def verdict(summary_dir: str | Path, page: str | Path | None = None) -> str:
 
 def _verdict_lines(summary: Summary) -> list[str]:
     lines = warnings(summary)
-    lines += [answer(summary), best_line(summary), drop_line(summary), cells_line(summary)]
+    lines += [passport_line(summary), answer(summary), best_line(summary), drop_line(summary)]
+    lines += [random_line(summary), controls_line(summary), cells_line(summary)]
     lines += [f"  {problem}" for problem in problems(summary)]
     return [line for line in lines if line]
 
@@ -71,7 +73,7 @@ def warnings(summary: Summary) -> list[str]:
     if across and not summary.results["sanity"]:
         sets = plural(across, "set")
         found.append(f"{sets} of adapters with equal weights lie in two parts: the scores are too high.")
-    return found
+    return found + cautions(summary)
 
 
 def ranking(summary: Summary) -> str:

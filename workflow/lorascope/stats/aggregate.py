@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from lorascope.files import read_json, write_bytes, write_json, write_table
-from lorascope.stats import comparisons, details, drops, importance, tables
+from lorascope.stats import comparisons, controls, details, drops, importance, passport, tables
 from lorascope.stats.adapter_map import adapter_map_table
 from lorascope.stats.adapters import Adapters, read_adapters
 from lorascope.stats.baseline import PERMUTATIONS
@@ -21,12 +21,13 @@ from lorascope.stats.intervals import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, SP
 from lorascope.stats.scores import CALIBRATION_BINS
 from lorascope.stats.sizes import sizes_table
 
-RESULTS_FILE = "results.json"
+RESULTS_FILE, PASSPORT_FILE = "results.json", "passport.json"
 # Rises when a reader of results.json would have to change.
 RESULTS_FORMAT = 3
 # Tables that stand in results.json as lists of records, beside the cells.
 LISTED = ("drops", "mean_drops", "comparisons", "runs", "layers", "layer_groups", "layer_ablations")
 LISTED += ("adapter_map", "sizes")
+LISTED += ("controls", "random_layers", "invariance")
 PACKAGES = ("lorascope", "numpy", "pyarrow", "scikit-learn", "scipy", "torch")
 
 METHODS = {
@@ -57,6 +58,19 @@ METHODS = {
         f"expected calibration error over {CALIBRATION_BINS} equal bins (Guo et al. 2017); Brier (1950) "
         "score summed over the classes; the loss is the mean negative log-likelihood in nats"
     ),
+    "controls": (
+        "norms and recipe: ridge or a forest of 300 trees, whichever is better on validation, against the "
+        "best cell on the same adapters (adjusted Wald interval); permuted: ridge on dealt labels, one-sided "
+        "t-test over the draws, Holm over representations and layer sets"
+    ),
+    "random_layers": (
+        "ridge on all layers, on the layer set, and on random sets of as many layers; two-sided rank of the "
+        "layer set among them (Davison & Hinkley 1997)"
+    ),
+    "invariance": (
+        "factors of sampled adapters are changed in ways that leave the update alone, or rounded; drift is "
+        "the root mean square of the features' movement in standard deviations between adapters, worst layer"
+    ),
     "best": "the cell with the highest mean validation accuracy; the test part decides nothing",
     "layer_ranking": (
         "closed-form ridge on one layer at a time; answers to adapters of training and validation part that "
@@ -82,7 +96,8 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         study: ``dataset`` (name); ``cells``, each with layer_set, representation, probe, and ``runs``,
             ``details`` and ``logs`` (paths, one per block of seeds); ``adapters`` and ``manifest`` (paths);
             ``settings``; ``keys``; ``analyses``, what is computed beside the cells: name → ``files`` (name →
-            path) and ``log``; ``curves``, learning curves over sizes (paths, may be left out).
+            path) and ``log``; ``curves``, learning curves over sizes (paths, may be left out);
+            where they are made also ``passport``, ``controls``, ``control_log`` and ``invariance`` (paths).
         out_dir: folder of the tables that docs/metrics.md describes (.parquet and .csv) and results.json,
             which holds all of them but the answers to single adapters.
 
@@ -100,7 +115,14 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
     beside = study.get("analyses", {})
     ranked = importance.read_answers(study["dataset"], beside.get("importance", {}).get("files"), adapters)
     placed = beside.get("adapter_map", {}).get("files")
+    reference = drops.reference_layer_set(cells)
+    answers, known = controls.read_answers(study), passport.read_passport(study)
+    certificate = passport.read_invariance(study)
     summary = {
+        "passport": passport.passport_table(known),
+        "controls": controls.controls_table(cells, adapters, answers),
+        "random_layers": controls.random_layers_table(cells, adapters, answers, reference),
+        "invariance": passport.invariance_table(study["dataset"], certificate),
         "runs": tables.runs_table(cells, adapters),
         "cells": tables.cells_table(cells, adapters),
         "drops": drops.drops_table(cells, adapters),
@@ -118,11 +140,14 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         "sizes": sizes_table(study.get("curves", []), adapters),
     }
     results = _head(study, manifest, adapters) | {
-        "reference": drops.reference_layer_set(cells),
+        "reference": reference,
+        "passport": known,
         "best": _best(summary["cells"]),
         "analyses": {name: _analysis_status(entry) for name, entry in beside.items()},
         **_body(summary, cells, adapters),
     }
+    if known is not None:
+        write_json(out_dir / PASSPORT_FILE, known)
     stamp = {name: results[name] for name in ("settings", "keys", "versions", "sanity")}
     for name, table in summary.items():
         write_table(out_dir / f"{name}.parquet", table, stamp)

@@ -144,7 +144,7 @@ def _status(blocks: list[Block]) -> tuple[str, str]:
     absent = [block for block in blocks if block.absent]
     if not absent:
         return DONE, ""
-    error = next(filter(None, (_last_error(block.log) for block in absent)), "")
+    error = next(filter(None, (last_error(block.log) for block in absent)), "")
     reason = error or f"{absent[0].absent.name} does not exist"
     if len(absent) < len(blocks):
         return PARTIAL, f"{len(blocks) - len(absent)} of {len(blocks)} seed blocks: {reason}"
@@ -156,11 +156,11 @@ def status_of(files: Sequence[str | Path], log: str | Path) -> tuple[str, str]:
     absent = next((Path(path) for path in files if not Path(path).exists()), None)
     if absent is None:
         return DONE, ""
-    error = _last_error(Path(log))
+    error = last_error(Path(log))
     return (FAILED, error) if error else (MISSING, f"{absent.name} does not exist")
 
 
-def _last_error(log: Path) -> str:
+def last_error(log: Path) -> str:
     """Return the last line of a log that reports an error; empty when there is none."""
     try:
         lines = log.read_text(errors="replace").splitlines()

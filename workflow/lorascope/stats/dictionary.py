@@ -9,6 +9,7 @@ from lorascope.stats.adapter_map import ADAPTER_MAP_SCHEMA
 from lorascope.stats.aggregate import METHODS
 from lorascope.stats.cells import CURVES, METRICS
 from lorascope.stats.comparisons import COMPARISONS_SCHEMA
+from lorascope.stats.controls import CONTROLS_SCHEMA, RANDOM_LAYERS_SCHEMA
 from lorascope.stats.details import (
     ANSWERS_SCHEMA,
     CLASSES_SCHEMA,
@@ -19,10 +20,15 @@ from lorascope.stats.details import (
 )
 from lorascope.stats.drops import DROPS_SCHEMA, MEAN_DROPS_SCHEMA
 from lorascope.stats.importance import LAYER_ABLATIONS_SCHEMA, LAYER_GROUPS_SCHEMA, LAYERS_SCHEMA
+from lorascope.stats.passport import CHANGES, INVARIANCE_SCHEMA, PASSPORT_SCHEMA
 from lorascope.stats.sizes import SIZES_SCHEMA
 from lorascope.stats.tables import CELLS_SCHEMA, RUNS_SCHEMA
 
 TABLES: dict[str, tuple[str, pa.Schema]] = {
+    "passport": ("fact about the data set; `passport.json` holds the same as a tree", PASSPORT_SCHEMA),
+    "controls": ("control, and the representation and layer set that it is of", CONTROLS_SCHEMA),
+    "random_layers": ("representation and layer set other than the reference", RANDOM_LAYERS_SCHEMA),
+    "invariance": ("representation", INVARIANCE_SCHEMA),
     "runs": ("run (seed of a cell)", RUNS_SCHEMA),
     "cells": ("cell (data set × layer set × representation × probe), also where it failed", CELLS_SCHEMA),
     "drops": ("representation, probe and layer set other than the reference", DROPS_SCHEMA),
@@ -122,7 +128,78 @@ _DROP = {
     **_EFFECTS,
     **_COUNTED,
 }
+_CHANGES = {
+    "signs": "signs of components flipped",
+    "rescaling": "(cB, A / c), one c an adapter",
+    "basis": "(BG⁻¹, GA), one random G an adapter",
+    "refactoring": "factors U√S and √SVᵀ of the singular value decomposition",
+    "padding": "a component of zeros added; empty where the representation does not take another rank",
+    "float16": "factors rounded to float16",
+    "int8": "factors rounded to 255 levels",
+}
 _COLUMNS: dict[str, dict[str, str]] = {
+    "passport": {
+        "section": "part of the passport, as in docs/passport.md",
+        "fact": "path inside the section",
+        "value": "the fact, where it is a number or true (1) and false (0)",
+        "text": "the fact, where it is a word",
+    },
+    "controls": {
+        "control": "majority, norms, recipe, recipe_and_losses or permuted (docs/passport.md)",
+        "layer_set": "layers that it is of; empty where layers have no part in it",
+        "representation": "features that it is of; empty where it sees none",
+        "status": "passed; failed, where the control does as well as the study (permuted: better than "
+        "chance); vacuous, where there is nothing to control; missing",
+        "reason": "why it did not pass",
+        "classifier": "classifier that validation chose",
+        "draws": "dealt labels; 1 for the other controls",
+        "accuracy": "test accuracy, mean over draws",
+        "accuracy_std": "its standard deviation (n−1) over draws",
+        "accuracy_low": "lower end of its 95 % test-set interval",
+        "accuracy_high": "its upper end",
+        "chance": "test accuracy of always naming the training part's most frequent class",
+        "best_layer_set": "layer set of the cell that the control is compared with: the best by validation, "
+        "on the same layer set where the control has one",
+        "best_representation": "its representation",
+        "best_probe": "its probe",
+        "best_accuracy": "its accuracy on the same adapters",
+        "difference": "best_accuracy − accuracy",
+        "difference_low": "lower end of its 95 % test-set interval",
+        "difference_high": "its upper end",
+        "p": "two-sided p of the sign-flip test of the difference; permuted: one-sided p above chance",
+        "p_holm": "permuted: p, Holm-corrected over all representations and layer sets",
+        "test_adapters": "adapters that the control was tested on: of the test part, at most 1,000",
+        "test_units": _COUNTED["test_units"],
+    },
+    "random_layers": {
+        "reference": "layer set that the drops are from",
+        "layer_set": "layer set that is judged",
+        "status": "more than random, less than random or as random: the layer set's accuracy among those of "
+        "random sets of as many layers",
+        "layers": "layers in the set",
+        "draws": "random sets",
+        "reference_accuracy": "test accuracy of ridge on the reference",
+        "accuracy": "test accuracy of ridge on the layer set",
+        "drop": "reference_accuracy − accuracy",
+        "random_accuracy": "test accuracy of ridge on random sets, mean over draws",
+        "random_std": "its standard deviation (n−1) over draws",
+        "random_low": "lowest of them",
+        "random_high": "highest of them",
+        "random_drop": "reference_accuracy − random_accuracy",
+        "difference": "random_accuracy − accuracy: what the layer set loses beyond random ones",
+        "difference_low": "lower end of its 95 % test-set interval",
+        "difference_high": "its upper end",
+        "rank_p": "two-sided p that the layer set ranks so far out among the random sets",
+        "test_adapters": "adapters that ridge was tested on: of the test part, at most 1,000",
+        "test_units": _COUNTED["test_units"],
+    },
+    "invariance": {
+        "invariant": "whether every change that leaves ΔW alone stays within its tolerance",
+        "claimed": "whether the representation claims that",
+        "holds": "whether all that it claims stays within its tolerance, roundings too",
+        **{f"drift_{change}": f"drift under: {_CHANGES[change]}" for change in CHANGES},
+        "adapters": "training adapters that were changed",
+    },
     "runs": {
         **_METRICS,
         "seed": "seed of the run",
@@ -310,15 +387,15 @@ of a training run. `…_adapters_low`, `…_adapters_high` and the intervals of 
 _PRACTICE = {
     "split by concept": "`group` in the data set's settings: no group lies in two parts, and groups are the "
     "units that are resampled",
-    "overlap of images": "groups tie adapters of one image source; equal adapters are counted on the page",
-    "leakage controls": "permutation baseline in `cells`; norm-only and metadata-only controls are "
-    "representations of their own, not statistics",
+    "overlap of images": "`passport` counts images, groups, concepts and equal updates that two parts share; "
+    "groups tie adapters of one image source",
+    "leakage controls": "`controls`: norms only, recipe only, dealt labels; permutation baseline in `cells`",
     "uncertainty": "t-interval over seeds, test-set interval, permutation p, Holm over every family; spread "
     "over folds: not applicable to a fixed split",
     "paired comparison": "`drops` (layer sets), `comparisons` (representations): same adapters, same seeds",
-    "layer arms": "one row in `drops` per layer set of the study",
+    "layer arms": "one row in `drops` per layer set of the study; `random_layers` holds as many random ones",
     "calibration": "ECE, Brier, log-likelihood, `reliability`; abstention and conformal sets: not computed",
-    "robustness": "a property of features, not of results: tested where they are computed",
+    "robustness": "`invariance`: refactoring, float16 and int8 on the study's own adapters",
     "learning curve over data-set sizes": "`sizes`: nested shares of the training part; "
     "several data sets side by side by the target `scaling`",
     "further targets": "a study each: the label is a setting of the data set",

@@ -19,7 +19,7 @@ from lorascope.probes.registry import check_pairs, reads
 
 # The rules of the workflow; a data set's name becomes a target beside them.
 RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "passport", "fit", "extract", "train")
-RULES += ("rank_layers", "adapter_map", "scale", "scaling_figure", "stamp", "aggregate", "page")
+RULES += ("control", "rank_layers", "adapter_map", "scale", "scaling_figure", "stamp", "aggregate", "page")
 RULES += ("sparse_images", "sparse_train", "sparse_stamp", "sparse_compare", "sparse_page")
 TARGETS = {
     *REPRESENTATIONS,

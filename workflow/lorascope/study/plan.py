@@ -349,6 +349,38 @@ class Plan:
         paths = [curve.path for dataset in self.config["dataset"] for curve in self.curves(dataset)]
         return key_of("scaling", paths, code_digest(*steps.SCALING))
 
+    # controls
+
+    def control_settings(self) -> dict:
+        """Return what decides the controls."""
+        return {
+            "controls": self.config["controls"],
+            "draws": self.config["control_draws"],
+            "penalties": self.config["ridge"]["penalties"],
+        }
+
+    def control_features(self, dataset: str) -> dict[str, list[str]]:
+        """Return representation → feature files of all layers that the study looks at."""
+        files: dict[str, dict[str, None]] = {}
+        for cell in self.cells(dataset):
+            files.setdefault(cell.representation, {}).update(dict.fromkeys(cell.features))
+        return {representation: list(paths) for representation, paths in files.items()}
+
+    def control_key(self, dataset: str) -> str:
+        """Return the key of the controls of a data set."""
+        features = [
+            [self.feature_key(dataset, part) for part in parts(name)]
+            for name in self.config["representations"]
+        ]
+        layers = [(name, self.layer_set(dataset, name)) for name in self.config["layer_sets"]]
+        code = code_digest(*steps.CONTROL)
+        return key_of("control", self.passport_key(dataset), features, layers, self.control_settings(), code)
+
+    def controls(self, dataset: str) -> list[str]:
+        """Return the files of the controls: their answers, and the invariance of every representation."""
+        folder = self.folder(dataset, "controls", self.control_key(dataset))
+        return [f"{folder}/controls.parquet", f"{folder}/invariance.json"]
+
     # results with plain names
 
     def study_key(self, dataset: str) -> str:
@@ -357,7 +389,8 @@ class Plan:
         code = [code_digest(*steps.RESULTS), folder_digest(PAGE_TEMPLATES)]
         beside = [(name, analysis.key) for name, analysis in analyses(self, dataset).items()]
         curves = [curve.path for curve in self.curves(dataset)]
-        return key_of("study", cells, beside, curves, self.label_key(dataset), self.picture(dataset), code)
+        upstream = self.label_key(dataset), self.control_key(dataset), self.picture(dataset)
+        return key_of("study", cells, beside, curves, upstream, code)
 
     def key(self) -> str:
         """Return the key of all studies together: it changes when any data set, setting or code does."""
@@ -394,12 +427,18 @@ class Plan:
             "curves": [curve.path for curve in self.curves(dataset)],
             "adapters": f"{labels}/adapters.parquet",
             "manifest": f"{labels}/manifest.json",
+            "passport": self.passport(dataset)[0],
+            "controls": self.controls(dataset)[0],
+            "invariance": self.controls(dataset)[1],
+            "control_log": f"logs/{dataset}/control/{self.control_key(dataset)}.log",
             "settings": {**self.config, "datasets": {dataset: self.settings(dataset)}},
             "keys": {
                 "study": self.study_key(dataset),
                 "data": self.data_key(dataset),
                 "labels": self.label_key(dataset),
                 "fits": {name: self.fit_key(dataset, name) for name in self._fitted()},
+                "passport": self.passport_key(dataset),
+                "controls": self.control_key(dataset),
                 "cells": {f"{cell.representation}/{cell.layer_set}/{cell.probe}": cell.key for cell in cells},
             },
         }

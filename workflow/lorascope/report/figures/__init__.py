@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lorascope.report.figures.answers import CALIBRATION, CLASSES, CONFUSION
 from lorascope.report.figures.base import FORMATS, Drawing, save_drawings
+from lorascope.report.figures.controls import CONTROLS, RANDOM_LAYERS
 from lorascope.report.figures.drops import DROPS
 from lorascope.report.figures.scores import ACCURACY, COST, F1, PARTS_AND_GAP, PRECISION_RECALL
 from lorascope.report.figures.sizes import SIZES
@@ -17,7 +18,7 @@ from lorascope.report.summary import Summary
 __all__ = ["DRAWINGS", "FORMATS", "Drawing", "drawings", "save_figures"]
 
 DRAWINGS = (
-    *(ACCURACY, F1, DROPS, PARTS_AND_GAP, PRECISION_RECALL, COST),
+    *(ACCURACY, F1, CONTROLS, DROPS, RANDOM_LAYERS, PARTS_AND_GAP, PRECISION_RECALL, COST),
     *(LEARNING, LOSSES, CONFUSION, CLASSES, CALIBRATION, SIZES),
 )
 

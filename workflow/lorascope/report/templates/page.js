@@ -90,7 +90,7 @@ function ticked() {
 
 function shown() {
   const chosen = Object.entries(ticked());
-  const keep = (row) => chosen.every(([key, values]) => values.has(row[key]));
+  const keep = (row) => chosen.every(([key, values]) => row[key] == null || values.has(row[key]));
   return Object.fromEntries(Object.entries(tables).map(([name, rows]) => [name, rows.filter(keep)]));
 }
 

@@ -1,0 +1,1 @@
+"""Controls: what could score as well without having read what a study asks about."""

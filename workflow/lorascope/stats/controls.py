@@ -1,0 +1,236 @@
+"""Controls beside the scores: what each could name without having read what the study asks about."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from scipy import stats
+
+from lorascope.files import read_metadata, read_table
+from lorascope.stats.adapters import Adapters
+from lorascope.stats.cells import Cell, last_error
+from lorascope.stats.columns import SANITY, fields, holm_columns, test_counts
+from lorascope.stats.intervals import accuracy_interval
+from lorascope.stats.paired import paired_difference
+
+PASSED, FAILED, VACUOUS, MISSING = "passed", "failed", "vacuous", "missing"
+MAJORITY, PERMUTED, NORMS, RECIPE, RANDOM_LAYERS = "majority", "permuted", "norms", "recipe", "random_layers"
+RECIPE_AND_LOSSES, LAYERS = "recipe_and_losses", "layers"
+SINGLE = (MAJORITY, NORMS, RECIPE, RECIPE_AND_LOSSES)
+# Of a one-sided p after Holm's correction, and of a rank among random sets.
+SIGNIFICANT = 0.05
+MORE, LESS, SAME = "more than random", "less than random", "as random"
+
+_NUMBERS = pa.float64()
+CONTROLS_SCHEMA = pa.schema(
+    [
+        *fields(("dataset", "control", "layer_set", "representation", "status", "reason"), pa.string()),
+        pa.field("classifier", pa.string()),
+        pa.field("draws", pa.int64()),
+        *fields(("accuracy", "accuracy_std", "accuracy_low", "accuracy_high", "chance"), _NUMBERS),
+        *fields(("best_layer_set", "best_representation", "best_probe"), pa.string()),
+        *fields(("best_accuracy", "difference", "difference_low", "difference_high"), _NUMBERS),
+        *fields(("p", "p_holm"), _NUMBERS),
+        *fields(("test_adapters", "test_units"), pa.int64()),
+        SANITY,
+    ]
+)
+RANDOM_LAYERS_SCHEMA = pa.schema(
+    [
+        *fields(("dataset", "representation", "reference", "layer_set", "status"), pa.string()),
+        *fields(("layers", "draws"), pa.int64()),
+        *fields(("reference_accuracy", "accuracy", "drop"), _NUMBERS),
+        *fields(("random_accuracy", "random_std", "random_low", "random_high", "random_drop"), _NUMBERS),
+        *fields(("difference", "difference_low", "difference_high", "rank_p"), _NUMBERS),
+        *fields(("test_adapters", "test_units"), pa.int64()),
+        SANITY,
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the controls answered.
+
+    Attributes:
+        wanted: controls that the study asks for.
+        rows: the answers, one a control, representation, layer set and draw.
+        tested: places of the tested adapters in the test part.
+        reason: why there are none; empty where there are.
+    """
+
+    wanted: list[str]
+    rows: list[dict]
+    tested: np.ndarray
+    reason: str = ""
+
+    def of(self, control: str, **names: str | None) -> list[dict]:
+        """Return the rows of a control, all draws."""
+        wanted = {"control": control, **names}
+        return [row for row in self.rows if all(row[name] == value for name, value in wanted.items())]
+
+    def groups(self, control: str) -> list[tuple[str | None, str]]:
+        """Return the (representation, layer set) pairs of a control."""
+        return list(dict.fromkeys((row["representation"], row["layer_set"]) for row in self.of(control)))
+
+
+def read_answers(study: dict) -> Answers:
+    """Read the controls of a study; where they are not, the reason is the last error of their log."""
+    path = study.get("controls")
+    if path is None:
+        return Answers([], [], np.empty(0, int))
+    if not Path(path).exists():
+        reason = last_error(Path(study["control_log"])) or f"{path} does not exist"
+        return Answers(study["settings"]["controls"], [], np.empty(0, int), reason)
+    metadata = read_metadata(path)
+    return Answers(metadata["controls"], read_table(path).to_pylist(), np.array(metadata["tested"]))
+
+
+def controls_table(cells: list[Cell], adapters: Adapters, answers: Answers) -> pa.Table:
+    """One row a control and what it is of; ``status`` says whether the study stands beside it.
+
+    ``majority``, ``norms`` and ``recipe`` pass where the best cell on the same layers, chosen on the
+    validation part, is measurably more accurate on the same adapters. ``permuted`` passes where ridge on
+    dealt labels is not measurably above chance (one-sided t-test over the draws, Holm over all of them).
+    """
+    compare = _Comparison(cells, adapters, answers)
+    rows = [compare.absent(name) for name in answers.wanted if answers.reason and name != RANDOM_LAYERS]
+    for control in SINGLE:
+        rows += [compare.single(control, layer_set) for _, layer_set in answers.groups(control)]
+    if RECIPE in answers.wanted and not answers.of(RECIPE) and not answers.reason:
+        rows.append(compare.vacuous(RECIPE, "no setting of training differs between adapters"))
+    dealt = [compare.dealt(*group) for group in answers.groups(PERMUTED)]
+    holm_columns(dealt, "p")
+    rows += [row | {"status": FAILED if row["p_holm"] < SIGNIFICANT else PASSED} for row in dealt]
+    return pa.Table.from_pylist(rows, CONTROLS_SCHEMA)
+
+
+def random_layers_table(cells: list[Cell], adapters: Adapters, answers: Answers, reference: str) -> pa.Table:
+    """One row a representation and layer set: what ridge loses with it, and with random sets of its size.
+
+    ``rank_p`` is two-sided: the layer set is one of draws + 1 sets that could not be told apart if its layers
+    were chosen blindly.
+    """
+    compare = _Comparison(cells, adapters, answers)
+    groups = answers.groups(RANDOM_LAYERS)
+    rows = [compare.random(*group, reference) for group in groups if group[1] != reference]
+    return pa.Table.from_pylist(rows, RANDOM_LAYERS_SCHEMA)
+
+
+class _Comparison:
+    """Rows of the tables, all on the adapters that the controls were tested on."""
+
+    def __init__(self, cells: list[Cell], adapters: Adapters, answers: Answers):
+        self.cells = [cell for cell in cells if cell.found]
+        self.adapters, self.answers = adapters, answers
+        self.units = np.unique(adapters.test_units[answers.tested], return_inverse=True)[1]
+        self.sizes = np.bincount(self.units)
+        named = cells[0].dataset if cells else ""
+        counts = {"test_adapters": len(self.units), "test_units": len(self.sizes)}
+        self.common = {"dataset": named, "chance": adapters.chance, **test_counts(adapters), **counts}
+
+    def absent(self, control: str) -> dict:
+        return self._head(control, "") | {"status": MISSING, "reason": self.answers.reason}
+
+    def vacuous(self, control: str, reason: str) -> dict:
+        return self._head(control, "") | {"status": VACUOUS, "reason": reason}
+
+    def single(self, control: str, layer_set: str) -> dict:
+        (row,) = self.answers.of(control, layer_set=layer_set)
+        hits = np.array(row["correct"])
+        found = self._head(control, layer_set) | {"classifier": row["chosen"], "draws": 1}
+        found |= self._accuracy(hits[None])
+        best = self._best(lambda cell: layer_set in ("", cell.layer_set))
+        if best is None:
+            return found | {"status": MISSING, "reason": "no cell has finished"}
+        seeds = len(best.seeds)
+        right = best.correct[:, self.answers.tested].sum(axis=0)
+        compared = paired_difference(right, seeds * hits, seeds, self.units)
+        return found | {
+            "best_layer_set": best.layer_set,
+            "best_representation": best.representation,
+            "best_probe": best.probe,
+            "best_accuracy": compared.accuracy,
+            "difference": compared.difference,
+            "difference_low": compared.interval.low,
+            "difference_high": compared.interval.high,
+            "p": compared.p,
+            "status": PASSED if compared.interval.low > 0 else FAILED,
+            "reason": "" if compared.interval.low > 0 else "the best cell is not measurably better",
+        }
+
+    def dealt(self, representation: str, layer_set: str) -> dict:
+        rows = self.answers.of(PERMUTED, representation=representation, layer_set=layer_set)
+        hits = np.array([row["correct"] for row in rows])
+        over_draws = hits.mean(axis=1)
+        head = self._head(PERMUTED, layer_set) | {"representation": representation, "classifier": "ridge"}
+        return (
+            head | self._accuracy(hits) | {"draws": len(rows), "p": _above(over_draws, self.adapters.chance)}
+        )
+
+    def random(self, representation: str, layer_set: str, reference: str) -> dict:
+        names = {"representation": representation, "layer_set": layer_set}
+        drawn = np.array([row["correct"] for row in self.answers.of(RANDOM_LAYERS, **names)])
+        (own,) = self.answers.of(LAYERS, **names)
+        (whole,) = self.answers.of(LAYERS, representation=representation, layer_set=reference)
+        right, accuracies = np.array(own["correct"]), drawn.mean(axis=1)
+        before, after = float(np.mean(whole["correct"])), float(right.mean())
+        compared = paired_difference(drawn.sum(axis=0), len(drawn) * right, len(drawn), self.units)
+        rank_p = _rank_p(accuracies, after)
+        special = rank_p < SIGNIFICANT
+        return (
+            self.common
+            | names
+            | {
+                "reference": reference,
+                "status": (MORE if compared.difference > 0 else LESS) if special else SAME,
+                "layers": own["layers"],
+                "draws": len(drawn),
+                "reference_accuracy": before,
+                "accuracy": after,
+                "drop": before - after,
+                "random_accuracy": compared.accuracy,
+                "random_std": float(accuracies.std(ddof=1)),
+                "random_low": float(accuracies.min()),
+                "random_high": float(accuracies.max()),
+                "random_drop": before - compared.accuracy,
+                "difference": compared.difference,
+                "difference_low": compared.interval.low,
+                "difference_high": compared.interval.high,
+                "rank_p": rank_p,
+            }
+        )
+
+    def _head(self, control: str, layer_set: str) -> dict:
+        return self.common | {"control": control, "layer_set": layer_set, "representation": "", "reason": ""}
+
+    def _accuracy(self, hits: np.ndarray) -> dict:
+        """Mean over draws, its spread, and the test-set interval; ``hits`` is [draws, tested adapters]."""
+        interval = accuracy_interval(np.bincount(self.units, hits.mean(axis=0)), self.sizes)
+        spread = float(hits.mean(axis=1).std(ddof=1)) if len(hits) > 1 else None
+        ends = {"accuracy_low": interval.low, "accuracy_high": interval.high}
+        return {"accuracy": float(hits.mean()), "accuracy_std": spread, **ends}
+
+    def _best(self, wanted: Callable[[Cell], bool]) -> Cell | None:
+        """Return the cell that validation chooses, as for the study's best."""
+        merit = {
+            id(cell): (cell.values("validation_accuracy").mean(), -cell.values("validation_loss").mean())
+            for cell in self.cells
+        }
+        return max(filter(wanted, self.cells), key=lambda cell: merit[id(cell)], default=None)
+
+
+def _above(values: np.ndarray, chance: float) -> float:
+    """One-sided p of the t-test that the mean over draws is above chance."""
+    if values.std() == 0:
+        return float(values[0] <= chance)
+    return float(stats.ttest_1samp(values, chance, alternative="greater").pvalue)
+
+
+def _rank_p(drawn: np.ndarray, own: float) -> float:
+    """Two-sided Monte Carlo p (Davison & Hinkley 1997, 4.11) of one value among random ones."""
+    # Accuracies are shares of the same whole number: equal ones are equal bit by bit.
+    fewest = min((drawn <= own).sum(), (drawn >= own).sum())
+    return float(min(1.0, 2 * (1 + fewest) / (1 + len(drawn))))
