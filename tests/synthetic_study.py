@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score
 
+from lorascope.controls.parts import ANSWERS_SCHEMA, answer
+from lorascope.controls.run import CONTROLS
 from lorascope.files import write_json, write_table
 
 CLASSES = ("airplane", "bird", "cat", "car", "dog", "fish", "fruit", "ship", "snake", "vegetable")
@@ -24,6 +26,7 @@ def make_study(
     groups: int | None = None,
     sanity: bool = False,
     absent: dict[tuple[str, str], str] | None = None,
+    controls: bool = True,
 ) -> dict:
     """Write a data set and its cells and return the study.
 
@@ -32,6 +35,7 @@ def make_study(
         seeds, block: runs per cell, runs per pair of files.
         groups: number of groups that adapters are dealt to; None writes no group column.
         absent: (layer set, representation) → text of the log of a cell that has no files.
+        controls: write a passport, controls and certificates of invariance too.
     """
     names = sorted(CLASSES[:classes])
     parts = write_data_set(folder, names, adapters, groups, sanity)
@@ -57,12 +61,15 @@ def make_study(
         }
         identity = {"layer_set": layer_set, "representation": representation, "probe": "mlp"}
         cells.append({**identity, **paths, "logs": logs})
+    settings = SETTINGS | {"controls": list(CONTROLS)}
+    known = write_knowledge(folder, accuracies, parts, names, adapters) if controls else {}
     return {
         "dataset": "synthetic",
         "cells": cells,
+        **known,
         "adapters": folder / "adapters.parquet",
         "manifest": folder / "manifest.json",
-        "settings": SETTINGS,
+        "settings": settings,
         "keys": {"prepare": "0123456789"},
     }
 
@@ -97,6 +104,87 @@ def write_data_set(folder, names, adapters, groups, sanity) -> dict[str, np.ndar
     }
     write_json(folder / "manifest.json", manifest)
     return {part: codes[mask] for part, mask in rows.items()}
+
+
+def write_knowledge(folder, accuracies, parts, names, adapters) -> dict:
+    """Write a passport, the controls' answers and certificates; return their paths."""
+    rng = np.random.default_rng(7)
+    truth = parts["test"]
+    layer_sets = list(dict.fromkeys(layer_set for layer_set, _ in accuracies))
+
+    def answered(control, layer_set, share, **more):
+        return answer(control, layer_set, rng.random(len(truth)) < share, share, **more)
+
+    rows = [answered("majority", "", 1 / len(names))]
+    rows += [answered("norms", layer_set, 0.15, chosen="forest") for layer_set in layer_sets]
+    rows.append(answered("recipe_and_losses", "", 0.12, chosen="ridge 10"))
+    for (layer_set, representation), accuracy in accuracies.items():
+        of = {"representation": representation, "layers": 16, "features": 320}
+        rows.append(answered("layers", layer_set, accuracy, **of))
+        for draw in range(20):
+            rows.append(answered("permuted", layer_set, 1 / len(names), draw=draw, **of))
+            if layer_set != layer_sets[0]:
+                rows.append(answered("random_layers", layer_set, accuracy, draw=draw, **of))
+    metadata = {"controls": list(CONTROLS), "tested": list(range(len(truth)))}
+    write_table(folder / "controls.parquet", pa.Table.from_pylist(rows, ANSWERS_SCHEMA), metadata)
+    certificates = [_certificate(name) for name in dict.fromkeys(name for _, name in accuracies)]
+    write_json(folder / "invariance.json", {"adapters": 64, "representations": certificates})
+    write_json(folder / "passport.json", _passport(names, parts, adapters))
+    paths = {"passport": "passport.json", "controls": "controls.parquet", "invariance": "invariance.json"}
+    return {name: folder / path for name, path in paths.items()} | {"control_log": folder / "control.log"}
+
+
+def _certificate(representation: str) -> dict:
+    invariant = representation.startswith("delta")
+    drifts = dict.fromkeys(
+        ("signs", "rescaling", "basis", "refactoring", "padding"), 0.0 if invariant else 2.0
+    )
+    names = {"representation": representation, "invariant": invariant, "claimed": invariant, "holds": True}
+    return {**names, "drifts": {**drifts, "float16": 3e-4, "int8": 4e-3}}
+
+
+def _passport(names: list[str], parts: dict[str, np.ndarray], adapters: int) -> dict:
+    counts = {part: np.bincount(codes, minlength=len(names)).tolist() for part, codes in parts.items()}
+    return {
+        "dataset": "synthetic",
+        "adapters": adapters,
+        "layers": 32,
+        "sanity": len(parts["train"]) == adapters,
+        "classes": {part: dict(zip(names, of_part, strict=True)) for part, of_part in counts.items()},
+        "starts": {
+            "regime": "fresh",
+            "cosine": 0.06,
+            "random": 0.05,
+            "layers": {"mid_block.attentions.0.transformer_blocks.0.attn1.to_q": [0.06, 0.05]},
+            "pulled": 0,
+            "adapters": 256,
+            "starts": 256,
+            "largest": 1 / 256,
+        },
+        "duplicates": {"sets": 0, "adapters": 0, "across_parts": 0, "test_adapters": 0, "members": []},
+        "overlaps": [
+            {
+                "kind": "images",
+                "column": "images",
+                "values": 900,
+                "in_train_and_validation": 0,
+                "in_train_and_test": 0,
+                "test_adapters": 0,
+            }
+        ],
+        "ranks": [1],
+        "alphas": None,
+        "sizes": {"low": 1.0, "median": 1.2, "high": 1.5, "spread": 1.5},
+        "health": {"non_finite": 0, "dead_updates": 0, "dead_adapters": 0, "dead_layers": []},
+        "metadata": {
+            "recipe": [],
+            "outcomes": ["loss"],
+            "constant": {"rank": 1},
+            "concepts": [],
+            "unused": {"seed": "an id"},
+        },
+        "provenance": {},
+    }
 
 
 class Synthetic:

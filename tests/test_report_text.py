@@ -37,9 +37,12 @@ def test_verdict_names_best_cell_drop_cells_and_page(folder, summary):
         f"Best cell: spectral × all (mlp): {100 * best['test_accuracy_mean']:.1f} % of 60 "
     )
     assert lines[2].startswith(f"Drop all → visual (spectral): {100 * drop['drop']:.1f} points [")
-    assert lines[3] == "Cells: 5 of 6 done, 1 failed"
-    assert lines[4] == "  failed: stats × visual (mlp): ValueError: no"
-    assert lines[5] == "Page: report/index.html"
+    assert lines[3].startswith("Random layers (ridge, spectral): visual loses ")
+    assert lines[4].startswith("Controls: the majority class ")
+    assert lines[5].startswith("Passport: fresh starts; no two adapters are the same update")
+    assert lines[6] == "Cells: 5 of 6 done, 1 failed"
+    assert lines[7] == "  failed: stats × visual (mlp): ValueError: no"
+    assert lines[8] == "Page: report/index.html"
 
 
 def test_text_summary_lists_every_cell(summary):

@@ -44,6 +44,7 @@ def keys(plan):
         "data": plan.data_key("mine"),
         "labels": plan.label_key("mine"),
         "passport": plan.passport_key("mine"),
+        "controls": plan.control_key("mine"),
         "features": {name: plan.feature_key("mine", name) for name in COMPUTED},
         "cells": {(cell.representation, cell.layer_set): cell.key for cell in plan.cells("mine")},
         "study": plan.study_key("mine"),
@@ -59,8 +60,8 @@ def changed(one, other):
     return steps
 
 
-AFTER_LABELS = {"labels", "passport", "cells", "study"}
-EVERYTHING = {"data", "labels", "passport", "features", "cells", "study"}
+AFTER_LABELS = {"labels", "passport", "controls", "cells", "study"}
+EVERYTHING = {"data", "labels", "passport", "controls", "features", "cells", "study"}
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,8 @@ EVERYTHING = {"data", "labels", "passport", "features", "cells", "study"}
         ({"dataset": {"label": "category_name"}}, AFTER_LABELS),
         ({"dataset": {"group": "category_name"}}, AFTER_LABELS),
         ({"mlp": {"epochs": 299}}, {"cells", "study"}),
+        ({"controls": ["norms"]}, {"controls", "study"}),
+        ({"control_draws": 10}, {"controls", "study"}),
         ({"mlp": {"learning_rate": 0.0001, "weight_decay": 0.001}}, {"cells", "study"}),
         ({"mlp": {"hidden": [512, 512]}}, {"cells", "study"}),
         ({"dataset": {"hub_split": "test"}}, EVERYTHING),
@@ -103,7 +106,7 @@ def test_a_pattern_that_selects_the_same_layers_is_the_same_cell(study):
 
 
 def test_the_order_of_layer_sets_counts_for_the_results_alone(study):
-    assert changed(study(), study(layer_sets=["visual", "all"])) == {"study"}
+    assert changed(study(), study(layer_sets=["visual", "all"])) == {"controls", "study"}
 
 
 def test_results_may_lie_elsewhere(study):

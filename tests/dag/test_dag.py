@@ -37,6 +37,7 @@ def test_the_default_target_is_the_page_of_the_zoo(tmp_path):
         "train": 24,
         "rank_layers": 1,
         "adapter_map": 1,
+        "control": 1,
         "stamp": 1,
         "aggregate": 1,
         "page": 1,

@@ -48,7 +48,7 @@ def _record(row: dict) -> dict:
 
 def _mark(row: str, of: str, value: float, ends, chance: float, words: str) -> dict:
     low, high = (SHARE * end for end in ends)
-    # The page filters by layer set; what is of no layers is always shown.
-    layer_set = None if of == NO_LAYERS else of
+    # The page filters by layer set alone; what is of no layers is always shown.
+    keys = {"layer_set": None if of == NO_LAYERS else of, "representation": None, "probe": None}
     marks = {"value": SHARE * value, "low": low, "high": high, "chance": SHARE * chance}
-    return {"row": row, "layer_set": layer_set, "of": of, **marks, "by": words}
+    return {"row": row, **keys, "of": of, **marks, "by": words}

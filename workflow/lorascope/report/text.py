@@ -28,8 +28,8 @@ def verdict(summary_dir: str | Path, page: str | Path | None = None) -> str:
 
 def _verdict_lines(summary: Summary) -> list[str]:
     lines = warnings(summary)
-    lines += [passport_line(summary), answer(summary), best_line(summary), drop_line(summary)]
-    lines += [random_line(summary), controls_line(summary), cells_line(summary)]
+    lines += [answer(summary), best_line(summary), drop_line(summary)]
+    lines += [random_line(summary), controls_line(summary), passport_line(summary), cells_line(summary)]
     lines += [f"  {problem}" for problem in problems(summary)]
     return [line for line in lines if line]
 

@@ -122,7 +122,7 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         "passport": passport.passport_table(known),
         "controls": controls.controls_table(cells, adapters, answers),
         "random_layers": controls.random_layers_table(cells, adapters, answers, reference),
-        "invariance": passport.invariance_table(study["dataset"], certificate),
+        "invariance": passport.invariance_table(study["dataset"], certificate, adapters.sanity),
         "runs": tables.runs_table(cells, adapters),
         "cells": tables.cells_table(cells, adapters),
         "drops": drops.drops_table(cells, adapters),

@@ -6,13 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from lorascope.files import read_json
-from lorascope.stats.columns import fields
+from lorascope.stats.columns import SANITY, fields
 
 PASSPORT_SCHEMA = pa.schema(
     [
         *fields(("dataset", "section", "fact"), pa.string()),
         pa.field("value", pa.float64()),
         pa.field("text", pa.string()),
+        SANITY,
     ]
 )
 CHANGES = ("signs", "rescaling", "basis", "refactoring", "padding", "float16", "int8")
@@ -22,6 +23,7 @@ INVARIANCE_SCHEMA = pa.schema(
         *fields(("invariant", "claimed", "holds"), pa.bool_()),
         *fields((f"drift_{change}" for change in CHANGES), pa.float64()),
         pa.field("adapters", pa.int64()),
+        SANITY,
     ]
 )
 # Said once for the file, and no fact about the data set.
@@ -43,8 +45,8 @@ def passport_table(passport: dict | None) -> pa.Table:
             for path, value in _leaves(content):
                 number = isinstance(value, int | float)
                 fact = {"value": float(value)} if number else {"text": str(value)}
-                place = {"dataset": passport["dataset"], "section": section, "fact": "/".join(path)}
-                rows.append(place | fact)
+                names = {name: passport[name] for name in ("dataset", "sanity")}
+                rows.append({**names, "section": section, "fact": "/".join(path), **fact})
     return pa.Table.from_pylist(rows, PASSPORT_SCHEMA)
 
 
@@ -64,11 +66,12 @@ def read_invariance(study: dict) -> dict | None:
     return _read(study.get("invariance"))
 
 
-def invariance_table(dataset: str, certificate: dict | None) -> pa.Table:
+def invariance_table(dataset: str, certificate: dict | None, sanity: bool) -> pa.Table:
     """One row a representation."""
     rows = [
         {
             "dataset": dataset,
+            "sanity": sanity,
             "adapters": certificate["adapters"],
             **{name: found[name] for name in ("representation", "invariant", "claimed", "holds")},
             **{f"drift_{change}": found["drifts"][change] for change in CHANGES},
