@@ -34,7 +34,7 @@ def summarised(tmp_path_factory):
 
 
 # The others are of steps beside the cells, which these studies have not.
-BESIDE = ("layers", "layer_groups", "layer_ablations", "adapter_map")
+BESIDE = ("layers", "layer_groups", "layer_ablations", "adapter_map", "sizes")
 TABLES = [name for name in EVERY_TABLE if name not in BESIDE]
 
 
