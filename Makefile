@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test test-fast lint format bench bench-extract bench-prepare bench-study bench-train clean-venv
+.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test test-fast lint format bench bench-extract bench-files bench-prepare bench-study bench-train clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -61,12 +61,16 @@ format: setup-dev
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-bench: bench-extract bench-prepare bench-study bench-train
+bench: bench-extract bench-files bench-prepare bench-study bench-train
 
 # Adapters of the published shape, made on the fly: `make bench-extract N=50000` needs 20 GB of disk.
 N ?= 1000 10000
 bench-extract: setup-dev
 	$(BIN)/python benchmarks/extract.py --adapters $(N) $(ARGS)
+
+# A folder of 1,000 adapter files, and the nearest of 10,000 adapters: 4 GB of disk.
+bench-files: setup-dev
+	$(BIN)/python benchmarks/files.py $(ARGS)
 
 # Memory of `prepare` on a data set of 10,000 published adapters: 10 GB of disk.
 bench-prepare: setup-dev
