@@ -66,7 +66,7 @@ class Header:
         values = np.empty(prod(info.shape), np.float32)
         # Not memory-mapped: a file that another program cuts meanwhile would kill the process.
         try:
-            with self.path.open("rb") as file, np.errstate(over="ignore"):
+            with self.path.open("rb", buffering=0) as file, np.errstate(over="ignore"):
                 file.seek(info.start)
                 for start in range(0, values.size, _CHUNK):
                     block = values[start : start + _CHUNK]

@@ -27,6 +27,8 @@ def frobenius_product(down1: np.ndarray, up1: np.ndarray, down2: np.ndarray, up2
     Block by block: it needs no more memory than the factors.
     """
     rows = max(1, _BLOCK // len(down2))
+    if up1 is up2 and down1 is down2 and rows >= len(down1):
+        return float(np.sum(_gram(up1.T) * _gram(down1)))
     total = 0.0
     for start in range(0, len(down1), rows):
         some = slice(start, start + rows)
@@ -34,13 +36,15 @@ def frobenius_product(down1: np.ndarray, up1: np.ndarray, down2: np.ndarray, up2
     return total
 
 
-def _gram(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """left [p, n] · right [q, n]ᵀ in float64."""
-    columns = max(1, _BLOCK // max(len(left), len(right)))
-    product = np.zeros((len(left), len(right)))
+def _gram(left: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
+    """left [p, n] · right [q, n]ᵀ in float64; left · leftᵀ without ``right``."""
+    wide = len(left) if right is None else max(len(left), len(right))
+    columns = max(1, _BLOCK // wide)
+    product = np.zeros((len(left), len(left) if right is None else len(right)))
     for start in range(0, left.shape[1], columns):
         some = slice(start, start + columns)
-        product += left[:, some].astype(np.float64) @ right[:, some].T.astype(np.float64)
+        first = left[:, some].astype(np.float64)
+        product += first @ (first if right is None else right[:, some].astype(np.float64)).T
     return product
 
 
