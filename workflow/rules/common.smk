@@ -25,7 +25,16 @@ except LorascopeError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = PLAN.config["results"]
-CONFIG_JSON = canonical_json(PLAN.config)
+# Where a workflow that imports this one with a prefix puts it; snakemake applies it to files, not to params.
+PLACE = workflow.modifier.path_modifier
+
+
+def placed(path):
+    """Return a path as an importing workflow sees it."""
+    return str(PLACE.replace_prefix(path))
+
+
+CONFIG_JSON = canonical_json({**PLAN.config, "results": placed(RESULTS)})
 STUDIES_KEY = PLAN.key()
 
 
@@ -40,6 +49,11 @@ wildcard_constraints:
     key="[0-9a-f]{10}",
     block="[0-9]+",
     group="[A-Za-z0-9_.]+",
+
+
+def growing(megabytes):
+    """Return a resource function: memory that doubles with every try, where a profile allows several."""
+    return lambda wildcards, attempt: megabytes * 2 ** (attempt - 1)
 
 
 def same_key(wildcards, key):
@@ -96,7 +110,7 @@ def data_weights(wildcards):
 
 
 def data_folder(wildcards):
-    return PLAN.data_folder(wildcards.dataset)
+    return placed(PLAN.data_folder(wildcards.dataset))
 
 
 def label_settings(wildcards):
@@ -105,7 +119,7 @@ def label_settings(wildcards):
 
 
 def label_folder(wildcards):
-    return PLAN.label_folder(wildcards.dataset)
+    return placed(PLAN.label_folder(wildcards.dataset))
 
 
 def passport_key(wildcards):
@@ -249,7 +263,7 @@ def scaling_results(wildcards):
 
 
 def label_tables(wildcards):
-    folder = label_folder(wildcards)
+    folder = PLAN.label_folder(wildcards.dataset)
     return [f"{folder}/adapters.parquet", f"{folder}/manifest.json"]
 
 
@@ -266,6 +280,7 @@ def study_config(wildcards):
     return canonical_json(
         {
             **PLAN.config,
+            "results": placed(RESULTS),
             "datasets": {dataset: PLAN.settings(dataset)},
             "dataset": [dataset],
         }

@@ -20,7 +20,7 @@ rule prepare:
         "../../envs/lorascope.yaml"
     threads: prepare_threads
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=120,
     params:
         settings=data_settings,
@@ -53,7 +53,7 @@ rule label:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=1000,
+        mem_mb=growing(1000),
         runtime=10,
     params:
         settings=label_settings,
@@ -85,7 +85,7 @@ rule passport:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         key=passport_key,

@@ -15,7 +15,7 @@ rule fit:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=1500,
+        mem_mb=growing(1500),
         runtime=120,
     params:
         representation=fitted_of,
@@ -47,7 +47,7 @@ rule extract:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=1500,
+        mem_mb=growing(1500),
         runtime=120,
     params:
         representation=representation_of,

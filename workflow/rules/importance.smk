@@ -16,7 +16,7 @@ rule rank_layers:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=240,
     params:
         settings=importance_settings,
@@ -49,7 +49,7 @@ rule adapter_map:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=60,
     params:
         settings=map_settings,

@@ -37,7 +37,7 @@ rule aggregate:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         config=study_config,
@@ -81,7 +81,7 @@ rule page:
         "../../envs/lorascope.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         summary=subpath(input.summary, parent=True),

@@ -16,7 +16,7 @@ rule scale:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=240,
     params:
         settings=curve_settings,
@@ -54,7 +54,7 @@ rule scaling_figure:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         config=CONFIG_JSON,

@@ -12,7 +12,7 @@ rule sparse_images:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=growing(3000),
         runtime=60,
     params:
         settings=image_settings,
@@ -40,7 +40,7 @@ rule sparse_train:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=growing(3000),
         runtime=240,
     params:
         settings=sparse_settings,
@@ -89,10 +89,10 @@ rule sparse_compare:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
-        runs=lambda wildcards: [run.folder for run in SPARSE.runs],
+        runs=lambda wildcards: [placed(run.folder) for run in SPARSE.runs],
         folder=subpath(output[0], parent=True),
     message:
         "Compare the gates on {wildcards.images}"
@@ -116,7 +116,7 @@ rule sparse_page:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
         runtime=30,
     params:
         comparison=subpath(input[0], parent=True),

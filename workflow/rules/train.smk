@@ -19,7 +19,7 @@ rule train:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=240,
     params:
         settings=probe_settings,
@@ -55,7 +55,7 @@ rule control:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=120,
     params:
         key=control_key,

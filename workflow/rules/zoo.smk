@@ -12,7 +12,7 @@ rule zoo_base:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=growing(3000),
         runtime=60,
     params:
         settings=base_settings,
@@ -39,7 +39,7 @@ rule zoo_train:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=growing(3000),
         runtime=60,
     params:
         settings=zoo_settings,
@@ -68,7 +68,7 @@ rule zoo_picture:
     conda:
         "../../envs/lorascope.yaml"
     resources:
-        mem_mb=3000,
+        mem_mb=growing(3000),
         runtime=30,
     params:
         settings=zoo_settings,

@@ -385,12 +385,19 @@ class Plan:
 
     def study_key(self, dataset: str) -> str:
         """Return the key of the final tables and the page: everything that they are made from."""
-        cells = [(cell.folder, [block.name for block in cell.blocks]) for cell in self.cells(dataset)]
+        cells = [
+            (self._below(cell.folder), [block.name for block in cell.blocks]) for cell in self.cells(dataset)
+        ]
         code = [code_digest(*steps.RESULTS), folder_digest(PAGE_TEMPLATES)]
         beside = [(name, analysis.key) for name, analysis in analyses(self, dataset).items()]
-        curves = [curve.path for curve in self.curves(dataset)]
-        upstream = self.label_key(dataset), self.control_key(dataset), self.picture(dataset)
+        curves = [self._below(curve.path) for curve in self.curves(dataset)]
+        pictures = [self._below(picture) for picture in self.picture(dataset)]
+        upstream = self.label_key(dataset), self.control_key(dataset), pictures
         return key_of("study", cells, beside, curves, upstream, code)
+
+    def _below(self, path: str) -> str:
+        """Return a path without the results folder, which may lie anywhere."""
+        return str(PurePosixPath(path).relative_to(self.results))
 
     def key(self) -> str:
         """Return the key of all studies together: it changes when any data set, setting or code does."""

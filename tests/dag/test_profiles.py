@@ -1,0 +1,48 @@
+"""Profiles: they keep what the default one protects, and a cluster is asked for what rules need."""
+
+import pytest
+import yaml
+from snakemake.api import SnakemakeApi
+from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
+
+from workflow import ROOT, TINY_ZOO, run, write_config
+
+PROFILES = ROOT / "profiles"
+
+
+def settings_of(profile):
+    return yaml.safe_load((PROFILES / profile / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize("profile", sorted(path.name for path in PROFILES.iterdir()))
+def test_a_profile_repeats_the_default_one_which_it_replaces(profile):
+    default = settings_of("default")
+    assert {name: settings_of(profile).get(name) for name in default} == default
+
+
+def test_the_study_plans_with_the_slurm_profile(tmp_path):
+    write_config(tmp_path, TINY_ZOO)
+    done = run(tmp_path, "--dry-run", "--workflow-profile", str(PROFILES / "slurm"))
+    assert done.returncode == 0, done.stdout
+    assert "zoo_train" in done.stdout
+
+
+def test_every_job_asks_for_memory_and_time_and_for_twice_the_memory_when_it_is_tried_again(tmp_path):
+    with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
+        workflow = api.workflow(
+            resource_settings=ResourceSettings(cores=2),
+            config_settings=ConfigSettings(config={**TINY_ZOO, "representations": ["stats", "delta_gram"]}),
+            snakefile=ROOT / "Snakefile",
+            workdir=tmp_path,
+        )
+        workflow.dag(DAGSettings()).execute_workflow(executor="dryrun")
+        local = workflow._workflow._localrules
+        jobs = [job for job in workflow._workflow.dag.jobs if job.rule.name not in local]
+        assert {"zoo_train", "prepare", "fit", "extract", "train", "page"} <= {job.rule.name for job in jobs}
+        for job in jobs:
+            first = job.resources["mem_mb"]
+            assert first > 0
+            assert job.resources["runtime"] > 0
+            job.attempt = 2
+            job.reset_params_and_resources()
+            assert job.resources["mem_mb"] == 2 * first, job.rule.name
