@@ -80,15 +80,17 @@ def write_study(folder: Path, shapes: Shapes, n_adapters: int) -> None:
     write_json(folder / "summary/results.json", {"keys": keys, "settings": settings})
 
 
-def seconds_of(*words: str) -> float:
-    """Return how long one command takes, from its start to its end."""
-    started = time.perf_counter()
+def seconds_of(*words: str) -> tuple[float, float]:
+    """Return how long one command takes, from its start to its end, and its seconds of processor."""
+    started, before = time.perf_counter(), os.times()
     subprocess.run([Path(sys.executable).with_name("lorascope"), *words], check=True, capture_output=True)
-    return time.perf_counter() - started
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return time.perf_counter() - started, used
 
 
 def measure_folder(folder: Path, n_files: int, threads: int) -> list[str]:
-    """Return one row of the table: what, adapters, seconds."""
+    """Return one row of the table: what, adapters, seconds, seconds of processor."""
     rng = np.random.default_rng(0)
     for row in range(n_files):
         write_file(folder / f"tree/{row % CLASSES}/{row}.safetensors", zoo_shapes(), rng)
@@ -104,17 +106,18 @@ def measure_folder(folder: Path, n_files: int, threads: int) -> list[str]:
         str(folder / "out"),
     ]
     taken = seconds_of("prepare", *words)
-    return [f"`prepare` of a folder, zoo shape, {threads} processes", f"{n_files:,}", f"{taken:.1f}"]
+    name = f"`prepare` of a folder, zoo shape, {threads} processes"
+    return [name, f"{n_files:,}", *(f"{seconds:.1f}" for seconds in taken)]
 
 
 def measure_similar(folder: Path, name: str, shapes: Shapes, n_adapters: int) -> list[str]:
-    """Return one row of the table: what, adapters, seconds (the median of some runs)."""
+    """Return one row of the table: what, adapters, and the medians of some runs."""
     write_study(folder, shapes, n_adapters)
     write_file(folder / "query.safetensors", shapes, np.random.default_rng(1))
     taken = [
         seconds_of("similar", str(folder / "query.safetensors"), "--study", str(folder)) for _ in range(RUNS)
     ]
-    return [f"`similar`, {name} shape", f"{n_adapters:,}", f"{np.median(taken):.2f}"]
+    return [f"`similar`, {name} shape", f"{n_adapters:,}", *(f"{x:.2f}" for x in np.median(taken, axis=0))]
 
 
 def main() -> None:
@@ -131,7 +134,7 @@ def main() -> None:
     for name, shapes in (("zoo", zoo_shapes()), ("published", sd15_shapes())):
         with tempfile.TemporaryDirectory() as folder:
             rows.append(measure_similar(Path(folder), name, shapes, options.adapters))
-    head = [["command", "adapters", "seconds"], ["---", "--:", "--:"]]
+    head = [["command", "adapters", "seconds", "of processor"], ["---", "--:", "--:", "--:"]]
     table = "\n".join("| " + " | ".join(row) + " |" for row in head + rows)
     words = f"{date.today().isoformat()}, {machine()}, load average {load:.1f} at the start."
     (HERE / "results" / "files.md").write_text(f"{words}\n\n{table}\n")

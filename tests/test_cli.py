@@ -225,7 +225,7 @@ def test_representations_and_groups_that_do_not_exist(folder, refuses, capsys):
         ("not a map in JSON: [1, 2]", prepare("[1, 2]")),
         ("not a list in JSON: {}", train(layers="{}")),
         ("mine: 'source' is a required property", prepare("{}")),
-        ("mine: source: 'web' is not one of zoo, hub, disk, sanity", prepare('{"source": "web"}')),
+        ("mine: source: 'web' is not one of zoo, hub, disk, folder, sanity", prepare('{"source": "web"}')),
         ("mine: 'path' is a required property", prepare('{"source": "disk"}')),
         (
             "mine: unknown key 'pth'; did you mean 'path'?",
