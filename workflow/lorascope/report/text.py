@@ -6,6 +6,7 @@ from lorascope.report.cautions import cautions, controls_line, passport_line, ra
 from lorascope.report.numbers import NOTHING, interval, percent, plural, points, share
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.cells import DONE, FAILED, MISSING, PARTIAL
+from lorascope.stats.versions import differing
 
 # Of a p-value after Holm's correction.
 SIGNIFICANT = 0.05
@@ -73,7 +74,17 @@ def warnings(summary: Summary) -> list[str]:
     if across and not summary.results["sanity"]:
         sets = plural(across, "set")
         found.append(f"{sets} of adapters with equal weights lie in two parts: the scores are too high.")
-    return found + cautions(summary)
+    return found + _versions_warning(summary) + cautions(summary)
+
+
+def _versions_warning(summary: Summary) -> list[str]:
+    mixed = differing(summary.results.get("made_with", {}), summary.results["versions"])
+    if not mixed:
+        return []
+    named = "; ".join(f"{name} {' and '.join(versions)}" for name, versions in mixed.items())
+    return [
+        f"Not all of this was made with the same libraries ({named}): last digits may differ for that alone."
+    ]
 
 
 def ranking(summary: Summary) -> str:

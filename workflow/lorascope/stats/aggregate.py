@@ -20,6 +20,7 @@ from lorascope.stats.columns import test_counts
 from lorascope.stats.intervals import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, SPARSE_UNITS
 from lorascope.stats.scores import CALIBRATION_BINS
 from lorascope.stats.sizes import sizes_table
+from lorascope.stats.versions import versions_of
 
 RESULTS_FILE, PASSPORT_FILE = "results.json", "passport.json"
 # Rises when a reader of results.json would have to change.
@@ -143,6 +144,7 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         "reference": reference,
         "passport": known,
         "best": _best(summary["cells"]),
+        "made_with": versions_of(path for entry in study["cells"] for path in entry["runs"]),
         "analyses": {name: _analysis_status(entry) for name, entry in beside.items()},
         **_body(summary, cells, adapters),
     }
