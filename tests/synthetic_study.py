@@ -27,6 +27,7 @@ def make_study(
     sanity: bool = False,
     absent: dict[tuple[str, str], str] | None = None,
     controls: bool = True,
+    curves: bool = True,
 ) -> dict:
     """Write a data set and its cells and return the study.
 
@@ -36,6 +37,7 @@ def make_study(
         groups: number of groups that adapters are dealt to; None writes no group column.
         absent: (layer set, representation) → text of the log of a cell that has no files.
         controls: write a passport, controls and certificates of invariance too.
+        curves: write the learning curve of the first cell too.
     """
     names = sorted(CLASSES[:classes])
     parts = write_data_set(folder, names, adapters, groups, sanity)
@@ -67,6 +69,7 @@ def make_study(
         "dataset": "synthetic",
         "cells": cells,
         **known,
+        "curves": [write_curve(folder, *next(iter(accuracies)), parts)] if curves else [],
         "adapters": folder / "adapters.parquet",
         "manifest": folder / "manifest.json",
         "settings": settings,
@@ -185,6 +188,27 @@ def _passport(names: list[str], parts: dict[str, np.ndarray], adapters: int) -> 
         },
         "provenance": {},
     }
+
+
+def write_curve(folder: Path, layer_set: str, representation: str, parts: dict) -> Path:
+    """Write a learning curve: half of the training part names half of the test part, all of it all."""
+    identity = {"dataset": "synthetic", "layer_set": layer_set, "representation": representation}
+    rows = [
+        {
+            **identity,
+            "probe": "ridge",
+            "fraction": fraction,
+            "seed": seed,
+            "train_adapters": round(fraction * len(parts["train"])),
+            **{f"{part}_accuracy": fraction for part in ("train", "validation", "test")},
+            "seconds": 0.1,
+            "test_correct": (np.arange(len(parts["test"])) % 2 < 2 * fraction - 0.5).tolist(),
+        }
+        for fraction in (0.5, 1.0)
+        for seed in (42, 43)
+    ]
+    write_table(folder / "curve.parquet", pa.Table.from_pylist(rows))
+    return folder / "curve.parquet"
 
 
 class Synthetic:

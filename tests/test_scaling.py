@@ -21,6 +21,7 @@ from lorascope.report.scaling import write_scaling
 from lorascope.report.summary import load_summary
 from lorascope.stats.aggregate import aggregate
 from lorascope.study.config import load_config, load_section
+from lorascope.study.curves import curves
 from lorascope.study.plan import Plan
 from synthetic_study import make_study
 
@@ -159,7 +160,9 @@ def test_table_figure_and_page(folder, tmp_path):
 
 
 def test_without_curves_the_page_says_nothing_of_them(tmp_path):
-    aggregate(make_study(tmp_path / "in", {("all", "stats"): 0.5}, seeds=1), tmp_path / "summary")
+    aggregate(
+        make_study(tmp_path / "in", {("all", "stats"): 0.5}, seeds=1, curves=False), tmp_path / "summary"
+    )
     summary = load_summary(tmp_path / "summary")
     assert SIZES not in drawings(summary)
     page = render_page(summary, empty_figures(summary), None, None)
@@ -203,7 +206,7 @@ def plan(**scaling):
 
 
 def test_no_curve_by_default():
-    assert plan().curves("sanity") == []
+    assert curves(plan(), "sanity") == []
 
 
 def test_what_a_curve_depends_on():
@@ -212,9 +215,9 @@ def test_what_a_curve_depends_on():
         plan(fractions=[0.5, 1]),
         plan(fractions=[0.5], probes=["knn"]),
     )
-    assert len(first.curves("sanity")) == 4
-    assert {curve.cell.probe for curve in first.curves("sanity")} == {"ridge"}
-    keys = [plan.curves("sanity")[0].key for plan in (first, more, others)]
+    assert len(curves(first, "sanity")) == 4
+    assert {curve.cell.probe for curve in curves(first, "sanity")} == {"ridge"}
+    keys = [curves(plan, "sanity")[0].key for plan in (first, more, others)]
     assert len(set(keys)) == 3
     assert first.study_key("sanity") != more.study_key("sanity") != plan().study_key("sanity")
     # The cells of the study do not know of curves.

@@ -8,6 +8,7 @@ from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
 from lorascope.probes.registry import reads
 from lorascope.study.analyses import analyses
 from lorascope.study.config import load_config
+from lorascope.study.curves import all_curves, curve, curves, scaling_key
 from lorascope.study.keys import canonical_json
 from lorascope.study.lock import hold_folder
 from lorascope.study.plan import Plan
@@ -225,24 +226,16 @@ def all_analyses(wildcards):
 
 
 def curve_settings(wildcards):
-    cell = cell_of(wildcards)
-    same_key(
-        wildcards,
-        PLAN.curve(cell.dataset, cell.layer_set, cell.representation, cell.probe).key,
-    )
+    same_key(wildcards, curve(PLAN, cell_of(wildcards)).key)
     return canonical_json(PLAN.config[wildcards.probe])
 
 
-def curves(wildcards):
-    return [curve.path for curve in PLAN.curves(wildcards.dataset)]
+def curve_files(wildcards):
+    return [found.path for found in curves(PLAN, wildcards.dataset)]
 
 
-def all_curves(wildcards):
-    return [
-        curve.path
-        for dataset in PLAN.config["dataset"]
-        for curve in PLAN.curves(dataset)
-    ]
+def all_curve_files(wildcards):
+    return [found.path for found in all_curves(PLAN)]
 
 
 def all_labels(wildcards):
@@ -254,11 +247,11 @@ def all_labels(wildcards):
 
 
 def scaling_results(wildcards):
-    if not all_curves(wildcards):
+    if not all_curves(PLAN):
         raise WorkflowError(
             "config: scaling.fractions is empty; set shares of the training part, such as [0.1, 0.2, 0.5, 1]"
         )
-    folder = f"{RESULTS}/scaling/{PLAN.scaling_key()}"
+    folder = f"{RESULTS}/scaling/{scaling_key(PLAN)}"
     return [f"{folder}/sizes.parquet", f"{folder}/sizes.svg"]
 
 

@@ -23,7 +23,7 @@ rule aggregate:
     input:
         cells=all_cells,
         analyses=all_analyses,
-        curves=curves,
+        curves=curve_files,
         labels=label_tables,
         passport=passport_file,
         controls=control_files,

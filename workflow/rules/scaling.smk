@@ -42,7 +42,7 @@ rule scale:
 rule scaling_figure:
     """Put the learning curves of all data sets side by side."""
     input:
-        curves=all_curves,
+        curves=all_curve_files,
         labels=all_labels,
     output:
         table=f"{RESULTS}/scaling/{{key}}/sizes.parquet",
@@ -58,7 +58,7 @@ rule scaling_figure:
         runtime=30,
     params:
         config=CONFIG_JSON,
-        key=lambda wildcards: same_key(wildcards, PLAN.scaling_key()),
+        key=lambda wildcards: same_key(wildcards, scaling_key(PLAN)),
         folder=subpath(output.table, parent=True),
     message:
         "Put the learning curves side by side: {output.figure}"

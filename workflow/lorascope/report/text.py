@@ -70,6 +70,9 @@ def warnings(summary: Summary) -> list[str]:
     if isinstance(source, dict) and source.get("rejected"):
         count = f"{source['rejected']} of {plural(source['files'], 'file')}"
         found.append(f"{count} could not be used; rejected.csv beside the prepared data says which and why.")
+    if absent := summary.results["curves"]["absent"]:
+        count = f"{absent} of {plural(summary.results['curves']['planned'], 'learning curve')}"
+        found.append(f"{count} could not be trained; the logs under scale/ say why.")
     across = summary.results["duplicates"]["across_parts"]
     if across and not summary.results["sanity"]:
         sets = plural(across, "set")

@@ -112,6 +112,7 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
     out_dir = Path(out_dir)
     manifest = read_json(study["manifest"])
     adapters = read_adapters(study["adapters"], manifest)
+    curves = study.get("curves", [])
     cells = [read_cell(study["dataset"], entry, adapters) for entry in study["cells"]]
     beside = study.get("analyses", {})
     ranked = importance.read_answers(study["dataset"], beside.get("importance", {}).get("files"), adapters)
@@ -138,11 +139,12 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         "layer_groups": importance.layer_groups_table(ranked),
         "layer_ablations": importance.layer_ablations_table(ranked),
         "adapter_map": adapter_map_table(study["dataset"], placed, adapters.sanity),
-        "sizes": sizes_table(study.get("curves", []), adapters),
+        "sizes": sizes_table(curves, adapters),
     }
     results = _head(study, manifest, adapters) | {
         "reference": reference,
         "passport": known,
+        "curves": {"planned": len(curves), "absent": sum(not Path(path).exists() for path in curves)},
         "best": _best(summary["cells"]),
         "made_with": versions_of(path for entry in study["cells"] for path in entry["runs"]),
         "analyses": {name: _analysis_status(entry) for name, entry in beside.items()},

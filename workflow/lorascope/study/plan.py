@@ -11,6 +11,7 @@ from lorascope.features.registry import is_fitted, parts
 from lorascope.probes.registry import SEEDLESS, reads
 from lorascope.study import steps
 from lorascope.study.analyses import analyses
+from lorascope.study.curves import curves
 from lorascope.study.keys import code_digest, file_digest, folder_digest, key_of
 from lorascope.zoo.available import check_images
 from lorascope.zoo.recipe import Recipe
@@ -78,15 +79,6 @@ class Cell:
         """Return the log of one block's job."""
         folder = f"logs/{self.dataset}/train/{self.representation}"
         return f"{folder}/{self.layer_set}.{self.probe}.{self.key}.{block.name}.log"
-
-
-@dataclass(frozen=True)
-class Curve:
-    """The learning curve of one cell: its key, and the table that training on shares writes."""
-
-    cell: Cell
-    key: str
-    path: str
 
 
 class Plan:
@@ -317,38 +309,6 @@ class Plan:
             Block(first + start, first + min(start + size, count) - 1) for start in range(0, count, size)
         )
 
-    # learning curves over sizes of the training part
-
-    def curve(self, dataset: str, layer_set: str, representation: str, probe: str) -> Curve:
-        """Return one learning curve."""
-        cell, settings = self.cell(dataset, layer_set, representation, probe), self.config["scaling"]
-        seeds = [self.config["first_seed"], self.config["seeds"]]
-        key = key_of(
-            "scale",
-            cell.key,
-            settings["fractions"],
-            seeds,
-            code_digest(*steps.scale(probe, self.config[probe])),
-        )
-        folder = self.folder(dataset, "scaling", representation, f"{layer_set}.{probe}")
-        return Curve(cell, key, f"{folder}/{key}.parquet")
-
-    def curves(self, dataset: str) -> list[Curve]:
-        """Return the learning curves of a data set; none where no shares are set."""
-        settings = self.config["scaling"]
-        return [
-            self.curve(dataset, layer_set, representation, probe)
-            for representation in settings["representations"] or self.config["representations"]
-            for layer_set in self.config["layer_sets"]
-            for probe in settings["probes"]
-            if settings["fractions"] and reads(probe, representation)
-        ]
-
-    def scaling_key(self) -> str:
-        """Return the key of the curves of all data sets together."""
-        paths = [curve.path for dataset in self.config["dataset"] for curve in self.curves(dataset)]
-        return key_of("scaling", paths, code_digest(*steps.SCALING))
-
     # controls
 
     def control_settings(self) -> dict:
@@ -390,10 +350,10 @@ class Plan:
         ]
         code = [code_digest(*steps.RESULTS), folder_digest(PAGE_TEMPLATES)]
         beside = [(name, analysis.key) for name, analysis in analyses(self, dataset).items()]
-        curves = [self._below(curve.path) for curve in self.curves(dataset)]
+        paths = [self._below(curve.path) for curve in curves(self, dataset)]
         pictures = [self._below(picture) for picture in self.picture(dataset)]
         upstream = self.label_key(dataset), self.control_key(dataset), pictures
-        return key_of("study", cells, beside, curves, upstream, code)
+        return key_of("study", cells, beside, paths, upstream, code)
 
     def _below(self, path: str) -> str:
         """Return a path without the results folder, which may lie anywhere."""
@@ -431,7 +391,7 @@ class Plan:
                 name: {"files": analysis.files, "log": analysis.log}
                 for name, analysis in analyses(self, dataset).items()
             },
-            "curves": [curve.path for curve in self.curves(dataset)],
+            "curves": [curve.path for curve in curves(self, dataset)],
             "adapters": f"{labels}/adapters.parquet",
             "manifest": f"{labels}/manifest.json",
             "passport": self.passport(dataset)[0],
