@@ -14,9 +14,10 @@ study: setup
 study-1k study-hard: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/$@.yaml $(ARGS)
 
-# Adaptive sparse training on Fashion-MNIST (Debian's dataset-fashion-mnist), five seeds.
+# Adaptive sparse training on Fashion-MNIST (Debian's dataset-fashion-mnist), five seeds, and its table in the document.
 study-sparse: setup
 	$(BIN)/snakemake sparse --cores $(CORES) --configfile studies/$@.yaml $(ARGS)
+	$(BIN)/lorascope sparse-table --comparison results/sparse/fashion/comparison --document docs/sparse-training.md
 
 # Both studies (what is done already costs nothing), then their method tables.
 leaderboard: study-1k study-hard

@@ -39,7 +39,7 @@ def charts(summary: Summary) -> dict[str, dict]:
         drawn["controls"] = _controls(summary)
     if has_drops(summary):
         drawn["drops"] = _drops(summary)
-    return {name: _specification(chart) for name, chart in drawn.items()}
+    return {name: specification(chart) for name, chart in drawn.items()}
 
 
 @cache
@@ -49,12 +49,13 @@ def scripts() -> str:
     return vl_convert.javascript_bundle(vl_version=version)
 
 
-def _specification(chart: alt.Chart | alt.LayerChart) -> dict:
-    specification = chart.properties(width="container").to_dict()
+def specification(chart: alt.Chart | alt.LayerChart) -> dict:
+    """Return a chart as wide as the page's column, in the page's own look."""
+    written = chart.properties(width="container").to_dict()
     # Altair's own look would win over the page's.
-    specification.pop("config", None)
+    written.pop("config", None)
     # The width is that of the page's column, the height that of the rows.
-    return specification | {"autosize": {"type": "fit-x", "contains": "padding"}}
+    return written | {"autosize": {"type": "fit-x", "contains": "padding"}}
 
 
 def _table(name: str) -> alt.Chart:
@@ -329,4 +330,4 @@ def comparison_chart(cells: list[dict]) -> dict:
         x="value:Q", shape=alt.Shape("study:N", scale=scale), tooltip=tips, **place
     )
     chart = alt.layer(interval, points, height=_height(len(studies)))
-    return _specification(chart.properties(description="Test accuracy of every cell in both studies"))
+    return specification(chart.properties(description="Test accuracy of every cell in both studies"))

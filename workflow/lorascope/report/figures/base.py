@@ -74,12 +74,17 @@ def _save(drawing: Drawing, summary: Summary, folder: Path) -> str:
         figure = drawing.draw(summary)
         if summary.results["sanity"]:
             _mark_sanity(figure)
-        # Laying out is the slow part: once, not once a format.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        saved = {extension: _rendered(figure, extension) for extension in FORMATS}
+        return save_figure(figure, folder, drawing.name)
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> str:
+    """Write a figure, made under the house style, in every format; return the text of the SVG file."""
+    # Laying out is the slow part: once, not once a format.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    saved = {extension: _rendered(figure, extension) for extension in FORMATS}
     for extension, content in saved.items():
-        write_bytes(folder / f"{drawing.name}.{extension}", content)
+        write_bytes(folder / f"{name}.{extension}", content)
     return saved["svg"].decode()
 
 

@@ -3,7 +3,7 @@
 
 const tables = expand(JSON.parse(document.getElementById("chart-data").textContent));
 const specifications = JSON.parse(document.getElementById("chart-specifications").textContent);
-const KEYS = ["layer_set", "representation", "probe"];
+const KEYS = ["layer_set", "representation", "probe", "gate"];
 // Vega writes errors to the console, and no warnings of charts whose every row is filtered away.
 const ERRORS = 1;
 const views = new Map();
