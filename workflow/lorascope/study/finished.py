@@ -1,5 +1,6 @@
 """A finished study as a folder: where its cells, its fits and its data lie. Needs no plan and no config."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ class FinishedCell:
         representation, layer_set, probe: its name.
         folder: where its files lie.
         seeds: those that are done.
-        validation_accuracy, test_accuracy: means over the seeds.
+        validation_accuracy, validation_loss, test_accuracy: means over the seeds.
     """
 
     representation: str
@@ -33,6 +34,7 @@ class FinishedCell:
     folder: Path
     seeds: tuple[int, ...]
     validation_accuracy: float
+    validation_loss: float
     test_accuracy: float
 
     def probes(self) -> list[SavedProbe]:
@@ -133,13 +135,15 @@ class FinishedStudy:
             self.folder / "probes" / representation / f"{layer_set}.{probe}" / key,
             tuple(record["seed_values"]),
             record["validation_accuracy_mean"],
+            # A loss that is not finite is stored as none.
+            math.inf if record["validation_loss_mean"] is None else record["validation_loss_mean"],
             record["test_accuracy_mean"],
         )
 
     def choose(
         self, representation: str | None = None, layer_set: str | None = None, probe: str | None = None
     ) -> FinishedCell:
-        """Return the cell with the best validation accuracy among those named so; the first of equals.
+        """Return the cell with the best validation accuracy, then loss, among those named so.
 
         Raises:
             LorascopeError: there is no such cell.
@@ -154,7 +158,7 @@ class FinishedStudy:
         if not found:
             named = ", ".join(f"{name} {value}" for name, value in wanted.items() if value) or "any name"
             raise LorascopeError(f"{self.folder}: no finished cell of {named}; there are: {_known(cells)}")
-        return max(found, key=lambda cell: cell.validation_accuracy)
+        return min(found, key=lambda cell: (-cell.validation_accuracy, cell.validation_loss))
 
 
 def _known(cells: Sequence[FinishedCell]) -> str:

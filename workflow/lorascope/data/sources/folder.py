@@ -20,6 +20,7 @@ from lorascope.errors import LorascopeError
 from lorascope.files import atomic_path
 
 REJECTED_FILE = "rejected.csv"
+PARTS_FOLDER = "parts"
 # Headers looked at while a workflow is parsed: enough to know the common layers of any number of files.
 SAMPLED_FILES = 64
 
@@ -124,9 +125,6 @@ def load_folder(settings: dict, work_dir: str | Path, processes: int = 1) -> Sou
     origin = {"path": str(root), "files": n_accepted + len(rejected), "rejected": len(rejected)}
     sketches = np.concatenate([part.sketches for part in parts])
     return Source(matrices, _adapter_table(labelled, parts), batches, origin, same_updates(sketches))
-
-
-PARTS_FOLDER = "parts"
 
 
 def _adapter_table(labelled: Labelled, parts: Sequence[Part]) -> pa.Table:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -75,8 +76,14 @@ def read_parts(
     write = partial(_write_part, root, shapes, max_rank)
     if processes > 1 and len(missing) > 1:
         # Forked, a process would inherit the locks of libraries' threads.
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            list(pool.map(write, missing))
+        try:
+            with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+                list(pool.map(write, missing))
+        except BrokenProcessPool:
+            raise LorascopeError(
+                f"{root}: a process that read files was killed, perhaps for want of memory; run again with "
+                "fewer cores: what is read is kept"
+            ) from None
     else:
         for entry in missing:
             write(entry)
@@ -93,14 +100,16 @@ def padded(part: Part, matrix: MatrixInfo) -> np.ndarray:
 
 
 def _portions(root: Path, files: Sequence[str]) -> Iterator[list[str]]:
-    portion, size = [], 0
+    portion, largest = [], 0
     for file in files:
         own = _weights_file(root, file).stat().st_size
-        if portion and (len(portion) == PART_FILES or size + own > PART_BYTES):
+        # Stacked, each adapter takes as much as the largest.
+        size = (len(portion) + 1) * max(largest, own)
+        if portion and (len(portion) == PART_FILES or size > PART_BYTES):
             yield portion
-            portion, size = [], 0
+            portion, largest = [], 0
         portion.append(file)
-        size += own
+        largest = max(largest, own)
     if portion:
         yield portion
 
