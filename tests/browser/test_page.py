@@ -1,5 +1,6 @@
 import pytest
 
+from lorascope.report.control_rows import control_rows
 from lorascope.report.summary import load_summary
 
 from .conftest import grave_violations
@@ -85,6 +86,31 @@ def test_a_chart_shows_another_score(visit, path):
     )
     label = opened.marks("accuracy", "symbol").first.get_attribute("aria-label")
     assert 0 < float(label.split("value: ")[1].split(";")[0]) <= 2
+
+
+def test_the_passport_comes_before_the_scores(visit, path):
+    opened = visit(path)
+    sections = opened.page.locator("main > section > h2").all_inner_texts()
+    assert (
+        sections.index("Passport of the data set") < sections.index("Accuracy") < sections.index("Controls")
+    )
+    words = opened.page.locator("section[aria-labelledby=passport]").inner_text()
+    assert "every adapter has a random A of its own" in words
+
+
+def test_controls_stand_beside_the_best_cell(visit, path, summary):
+    opened = visit(path)
+    rows = control_rows(summary)
+    assert opened.marks("controls", "symbol").count() == len(rows)
+    assert opened.marks("controls", "rule").count() == len(rows) + 1
+    verdicts = opened.page.locator("section[aria-labelledby=controls] table").first.locator("tbody tr")
+    assert verdicts.count() == sum(row["control"] != "permuted" for row in summary.results["controls"])
+    tick(opened, "layer_set", "visual", ticked=False)
+    opened.page.get_by_text("4 of 8 cells shown").wait_for()
+    left = [row for row in rows if row["of"] != "visual"]
+    assert opened.marks("controls", "symbol").count() == len(left)
+    badges = opened.page.locator("#invariance ~ * table").first.locator("tbody tr")
+    assert badges.count() == len(summary.results["invariance"])
 
 
 def test_filters_leave_what_is_ticked(visit, path, summary):
