@@ -23,7 +23,7 @@ from lorascope.cli import main
 from lorascope.data.update_norms import update_norms
 from lorascope.features.file_weights import fit_file, read_layout
 from lorascope.stats.conformal import conformal_sets, conformal_threshold
-from lorascope.study.file_features import fit_files
+from lorascope.study.file_features import file_features, fit_files
 from lorascope.study.finished import FinishedStudy
 from lorascope.study.predict import predict_files
 from lorascope.study.similar import inner_products, mean_cosines, nearest
@@ -95,22 +95,20 @@ def test_the_best_cell_answers_unless_another_is_named(study):
     assert study.choose(probe="ridge", layer_set="visual").layer_set == "visual"
 
 
-def test_a_layer_decides_by_what_the_class_loses_without_it(study):
-    cell = study.choose("delta_sketch", "all", "ridge")
-    (card,) = predict_files(study, cell, adapters_of(study, study.part("test")[:1]))
+def test_a_layer_decides_by_the_odds_that_the_class_loses_without_it(study):
+    cell, files = study.choose("delta_sketch", "all", "mlp"), adapters_of(study, study.part("test")[:1])
+    (card,) = predict_files(study, cell, files)
     assert {effect.layer for effect in card.layers} == set(LAYERS)
     losses = [effect.loss for effect in card.layers]
     assert losses == sorted(losses, reverse=True)
-    (saved,) = cell.probes()
-    from lorascope.study.file_features import file_features
-
-    files = fit_files(study, adapters_of(study, study.part("test")[:1]), LAYERS)
-    features = file_features(study, "delta_sketch", saved.card.columns, files)
-    named = study.classes.index(card.predicted)
-    mine = [column.startswith(card.layers[0].layer + ".") for column in saved.card.columns]
-    changed = np.where(mine, saved.scaling.mean.astype(np.float32), features)
-    lost = saved.predict(features)[0, named] - saved.predict(changed)[0, named]
-    assert card.layers[0].loss == pytest.approx(lost)
+    probes, named = cell.probes(), study.classes.index(card.predicted)
+    columns = probes[0].card.columns
+    features = file_features(study, "delta_sketch", columns, fit_files(study, files, LAYERS))
+    mine = [column.startswith(card.layers[0].layer + ".") for column in columns]
+    changed = np.where(mine, probes[0].scaling.mean.astype(np.float32), features)
+    p, q = (np.mean([probe.predict(x)[0, named] for probe in probes]) for x in (features, changed))
+    assert p < 0.999
+    assert card.layers[0].loss == pytest.approx(np.log(p / (1 - p)) - np.log(q / (1 - q)), rel=1e-4)
 
 
 def card_of(study, path, **names):

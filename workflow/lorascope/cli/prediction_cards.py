@@ -26,11 +26,13 @@ def print_prediction(card: Card, cell: FinishedCell, study: FinishedStudy) -> No
     for name, probability in list(card.probabilities.items())[:SHOWN]:
         classes.add_row(Text(name), bar_of(probability), f"{probability:.1%}")
     console.print(classes)
-    console.print(f"at {COVERAGE:.0%} coverage: {', '.join(card.conformal_set)}", markup=False)
+    some = len(card.conformal_set) < len(card.probabilities)
+    which = ", ".join(card.conformal_set) if some else f"any of the {len(card.probabilities)} classes"
+    console.print(f"at {COVERAGE:.0%} coverage: {which}", markup=False)
     layers = Table.grid(padding=(0, 2))
     for effect in card.layers[:SHOWN]:
-        layers.add_row(Text(effect.layer), f"{100 * effect.loss:+.1f}")
-    console.print("layers that decided (points of probability that go without the layer)")
+        layers.add_row(Text(effect.layer), f"{effect.loss:+.2f}")
+    console.print("layers that decided (log-odds that go without the layer)")
     console.print(layers)
     where = f"{cell.representation}, {cell.layer_set} layers, {cell.probe}, {len(cell.seeds)} seed(s)"
     console.print(f"from {study.folder}: {where}; test accuracy {percent(cell.test_accuracy)}", markup=False)

@@ -16,11 +16,13 @@ from lorascope.study.finished import FinishedCell, FinishedStudy
 COVERAGE = 0.9
 # A norm is outside what the probe saw when it is this many times beyond the range of the training adapters.
 NORM_MARGIN = 2.0
+# A probability of 0 has no logarithm.
+LEAST = 1e-300
 
 
 @dataclass(frozen=True)
 class LayerEffect:
-    """What one layer contributes: the likeliest class's probability, and what it loses without the layer."""
+    """What one layer contributes: the log-odds (nats) that the likeliest class loses without it."""
 
     layer: str
     loss: float
@@ -80,6 +82,13 @@ def mean_prediction(probes: Sequence[SavedProbe], features: np.ndarray) -> np.nd
     return np.mean([probe.predict(features) for probe in probes], axis=0)
 
 
+def log_odds(probabilities: np.ndarray, named: int) -> np.ndarray:
+    """Return ln p / (1 − p) of one class, float64 [n]: it tells layers apart also where p is nearly 1."""
+    others = np.delete(probabilities, named, axis=1).sum(axis=1)
+    own = probabilities[:, named]
+    return np.log(np.maximum(own, LEAST)) - np.log(np.maximum(others, LEAST))
+
+
 def calibrated_threshold(study: FinishedStudy, cell: FinishedCell) -> float:
     """Return the threshold of conformal sets, calibrated on the study's validation part."""
     labels = study.adapters("label")["label"][study.part(VALIDATION)]
@@ -94,11 +103,12 @@ def _effects(
     columns: Sequence[str],
     named: int,
 ) -> list[LayerEffect]:
-    """Return what the probability loses when a layer's features are those of the mean training adapter."""
+    """Return what the log-odds lose when a layer's features are those of the mean training adapter."""
     owner = np.array([layers.index(layer_of(column)) for column in columns])
     mean = probes[0].scaling.mean.astype(np.float32)
     without = np.where(owner == np.arange(len(layers))[:, None], mean, features)
-    losses = mean_prediction(probes, features[None])[0, named] - mean_prediction(probes, without)[:, named]
+    odds = log_odds(mean_prediction(probes, np.vstack([features, without])), named)
+    losses = odds[0] - odds[1:]
     effects = [LayerEffect(layer, float(loss)) for layer, loss in zip(layers, losses, strict=True)]
     return sorted(effects, key=lambda effect: -effect.loss)
 
