@@ -18,12 +18,14 @@ class Candidates:
         progress: share of the training that is done, in [0, 1).
         losses: [n], from a scoring pass; only for a gate with ``needs_losses``.
         spread: [n], standard deviation of each sample's inputs; only for a gate with ``needs_spread``.
+        span: share of the training that these candidates are: a batch, or a whole epoch.
     """
 
     rows: Tensor
     progress: float
     losses: Tensor | None = None
     spread: Tensor | None = None
+    span: float = 0.0
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -8,6 +8,7 @@ from lorascope.gates.base import Candidates, Gate
 PRUNED_SHARE = 0.5
 # The last eighth of the training sees everything again, so that what the pruning skewed evens out.
 ANNEAL_FROM = 0.875
+ROUNDING = 1e-9
 
 
 class InfoBatch(Gate):
@@ -29,7 +30,9 @@ class InfoBatch(Gate):
 
     def select(self, scores: Tensor, candidates: Candidates, generator: torch.Generator) -> Tensor:
         seen = scores.isfinite()
-        if candidates.progress >= ANNEAL_FROM or not seen.any():
+        # The epoch's end counts, as in the paper: of 6 epochs the last lies in the last eighth.
+        late = candidates.progress + candidates.span > ANNEAL_FROM + ROUNDING
+        if late or not seen.any():
             self.threshold = 0.0
             return torch.arange(len(candidates), device=self.device)
         self.threshold = scores[seen].mean().item()

@@ -83,7 +83,8 @@ class GatedTraining(Training):
             losses = torch.nn.functional.cross_entropy(logits, classes[rows], reduction="none")
         if self.gate.needs_spread:
             spread = features[rows].std(dim=1)
-        return Candidates(rows, progress, losses, spread)
+        span = len(rows) / len(classes) / self.settings.epochs
+        return Candidates(rows, progress, losses, spread, span)
 
     def _step_on(self, rows: Tensor, weights: Tensor) -> Tensor:
         features, classes = self.parts["train"]

@@ -137,7 +137,8 @@ class Training:
             losses = self._scored(pixels, rows)
             tally.scored += len(rows)
         spread = self.spread[rows] if self.gate.needs_spread else None
-        candidates = Candidates(rows, progress, losses, spread)
+        span = len(rows) / len(self.parts[TRAIN]) / self.settings.epochs
+        candidates = Candidates(rows, progress, losses, spread, span)
         scores = self.gate.score(candidates)
         active = self.gate.select(scores, candidates, self.generator)
         weights = self.gate.weights(scores, active)
