@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -207,6 +208,19 @@ def test_convert_and_certify(adapter, tmp_path, capsys):
     }
     code, text, err = run(capsys, "convert", adapter, "--to", "peft", "--out", out)
     assert (code, text, err.count("\n")) == (2, "", 1)
+
+
+def test_convert_says_what_to_install(adapter, tmp_path):
+    program = (
+        "import sys; from lorascope.cli import main; "
+        "sys.modules['diffusers'] = None; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ("convert", adapter, "--to", "peft", "--out", tmp_path / "out")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "run: pip install 'lorascope[convert]'" in done.stderr
 
 
 @pytest.mark.parametrize("shell", SHELLS)

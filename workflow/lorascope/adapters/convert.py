@@ -19,6 +19,7 @@ from lorascope.adapters.formats.keys import LOHA, LOKR
 from lorascope.adapters.formats.modules import Module
 from lorascope.adapters.formats.paths import component_of
 from lorascope.adapters.formats.scale import CONFIG_NAME, HEADER_ENTRY
+from lorascope.adapters.libraries import LoraConfig
 from lorascope.adapters.renaming import check_names, diffusers_stems, kohya_stems
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes, write_json
@@ -137,8 +138,6 @@ def _check_components(adapter: AdapterFile, pairs: Mapping[str, Pair], family: s
 
 def _peft_config(adapter: AdapterFile, pairs: Mapping[str, Pair]) -> dict:
     """PEFT's configuration: the most frequent rank and alpha, patterns for all other layers."""
-    from peft import LoraConfig
-
     ranks = {layer: pair.rank for layer, pair in pairs.items()}
     alphas = {layer: _whole_number(pair.alpha) for layer, pair in pairs.items()}
     (r, _), (alpha, _) = (Counter(values.values()).most_common(1)[0] for values in (ranks, alphas))

@@ -10,25 +10,17 @@ from types import SimpleNamespace
 from lorascope.adapters.files import AdapterFile
 from lorascope.adapters.formats.keys import DIFFUSERS, DIFFUSERS_OLD, KOHYA
 from lorascope.adapters.formats.paths import component_of, to_ldm
+from lorascope.adapters.libraries import (
+    StateDictType,
+    convert_kohya_to_diffusers,
+    convert_sgm_blocks_to_diffusers,
+    convert_state_dict_to_diffusers,
+    convert_state_dict_to_kohya,
+    convert_state_dict_to_peft,
+    convert_unet_state_dict_to_peft,
+)
 from lorascope.adapters.names import parse_matrix_name
 from lorascope.errors import LorascopeError
-
-try:
-    from diffusers.loaders.lora_conversion_utils import (
-        _convert_non_diffusers_lora_to_diffusers,
-        _maybe_map_sgm_blocks_to_diffusers,
-    )
-    from diffusers.utils.state_dict_utils import (
-        StateDictType,
-        convert_state_dict_to_diffusers,
-        convert_state_dict_to_kohya,
-        convert_state_dict_to_peft,
-        convert_unet_state_dict_to_peft,
-    )
-except ImportError as error:
-    raise LorascopeError(
-        f"diffusers and peft are needed to convert ({error}); pip install 'lorascope[convert]'"
-    ) from None
 
 SDXL = "Stable Diffusion XL"
 # Stability AI's UNets have three modules a resolution: two residual blocks and a sampler.
@@ -78,8 +70,8 @@ def layers_by_diffusers(keys: Iterable[str]) -> dict[str, str]:
 def _kohya_to_diffusers(names: dict[str, str]) -> dict[str, str]:
     # Their function takes both matrices of a layer and drops no key silently.
     both = names | {key.replace("lora_down", "lora_up"): "" for key in names}
-    mapped = _maybe_map_sgm_blocks_to_diffusers(both, _STABLE_DIFFUSION)
-    renamed, _ = _convert_non_diffusers_lora_to_diffusers(mapped)
+    mapped = convert_sgm_blocks_to_diffusers(both, _STABLE_DIFFUSION)
+    renamed, _ = convert_kohya_to_diffusers(mapped)
     return {name: key for name, key in renamed.items() if key}
 
 
