@@ -1,54 +1,14 @@
 """Tables of layer importance from answers that are written by hand."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from scipy import stats
 
-from lorascope.files import read_json, read_table, write_table
-from lorascope.probes.importance import ANSWERS_SCHEMA
+from lorascope.files import read_json, read_table
 from lorascope.stats.aggregate import aggregate
 from lorascope.stats.importance import RANK_RESAMPLES, _rank_intervals
+from ranked_layers import FAIR, GOOD, LEARNERS, POOR, TESTED, analyses, placed
 from synthetic_study import make_study
-
-STEM = "{}.attentions.0.transformer_blocks.0.{}"
-GOOD, FAIR, POOR = (
-    STEM.format(*place)
-    for place in (("mid_block", "attn2.to_v"), ("down_blocks.0", "attn1.to_q"), ("up_blocks.1", "attn1.to_v"))
-)
-LEARNERS, TESTED = 240, 60
-
-
-def answer(question, layers, share, choice="", k=None, folds=True):
-    """A row of answers of which a share is right: the first ones, so that rows overlap as they can."""
-    return {
-        "question": question,
-        "choice": choice,
-        "k": k,
-        "layers": list(layers),
-        "penalty": 1.0,
-        "right_folds": (np.arange(LEARNERS) < round(share * LEARNERS)).tolist() if folds else None,
-        "right_test": (np.arange(TESTED) < round(share * TESTED)).tolist(),
-    }
-
-
-def analyses(folder, unit_size=1):
-    rows = [answer("all", (FAIR, GOOD, POOR), 0.9)]
-    rows += [answer("layer", [layer], share) for layer, share in ((FAIR, 0.5), (GOOD, 0.8), (POOR, 0.1))]
-    rows += [answer("group", [layer], share) for layer, share in ((FAIR, 0.5), (GOOD, 0.8), (POOR, 0.1))]
-    for rest, share in (((GOOD, POOR), 0.9), ((FAIR, POOR), 0.6), ((FAIR, GOOD), 0.9)):
-        rows.append(answer("without group", rest, share))
-    for question, best, random in (("keep", [GOOD], [POOR]), ("remove", [FAIR, POOR], [GOOD, POOR])):
-        score = {"keep": (0.8, 0.2), "remove": (0.5, 0.9)}[question]
-        rows.append(answer(question, best, score[0], "best", 1, folds=False))
-        rows += [answer(question, random, score[1] + move, "random", 1, folds=False) for move in (-0.1, 0.1)]
-    about = {"settings": {"representation": "delta_gram"}}
-    write_table(folder / "answers.parquet", pa.Table.from_pylist(rows, ANSWERS_SCHEMA), about)
-    units = np.arange(LEARNERS) // unit_size
-    folds = {"adapter": [f"a{i}" for i in range(LEARNERS)], "unit": units, "fold": units % 5}
-    write_table(folder / "folds.parquet", pa.table(folds))
-    files = {name: str(folder / f"{name}.parquet") for name in ("answers", "folds")}
-    return {"importance": {"files": files, "log": str(folder / "importance.log")}}
 
 
 @pytest.fixture(scope="module")
@@ -144,16 +104,12 @@ def test_a_failed_ranking_is_told_with_its_reason(tmp_path):
 
 
 def test_the_map_carries_its_shares_of_variance(tmp_path):
-    places = {"adapter": ["a", "b"], "label": ["0", "1"], "split": ["train", "test"]}
-    places |= {"x": [0.5, -0.5], "y": [0.0, 1.0]}
-    write_table(tmp_path / "map.parquet", pa.table(places), {"variance": [0.4, 0.2]})
-    beside = {"adapter_map": {"files": {"map": str(tmp_path / "map.parquet")}, "log": "none"}}
-    study = make_study(tmp_path, {("all", "stats"): 0.5}, seeds=1) | {"analyses": beside}
+    study = make_study(tmp_path, {("all", "stats"): 0.5}, seeds=1) | {"analyses": placed(tmp_path)}
     results = read_json(aggregate(study, tmp_path / "out"))
     assert results["adapter_map"][1] == {
         "dataset": "synthetic",
         "adapter": "b",
-        "class": "1",
+        "class": "bird",
         "part": "test",
         "x": -0.5,
         "y": 1.0,

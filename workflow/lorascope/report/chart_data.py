@@ -5,6 +5,7 @@ Shares are in per cent here, because the charts' axes are. Every table has the c
 (a table that lacks one of them, or a row that has none, is not filtered by it).
 """
 
+from lorascope.report import layer_charts
 from lorascope.report.control_rows import control_rows
 from lorascope.report.summary import Summary
 
@@ -50,6 +51,7 @@ def chart_data(summary: Summary) -> dict[str, dict[str, list]]:
         "curves": _curves(summary),
         "classes": _classes(summary),
         "reliability": _reliability(summary),
+        **layer_charts.tables(summary),
     }
     return {name: _columns(records) for name, records in tables.items()}
 

@@ -9,7 +9,7 @@ from functools import cache
 import altair as alt
 import vl_convert
 
-from lorascope.report import chart_data
+from lorascope.report import chart_data, layer_charts
 from lorascope.report.control_rows import NO_LAYERS
 from lorascope.report.figures.controls import has_controls
 from lorascope.report.figures.drops import has_drops
@@ -39,6 +39,7 @@ def charts(summary: Summary) -> dict[str, dict]:
         drawn["controls"] = _controls(summary)
     if has_drops(summary):
         drawn["drops"] = _drops(summary)
+    drawn |= layer_charts.charts(summary)
     return {name: specification(chart) for name, chart in drawn.items()}
 
 

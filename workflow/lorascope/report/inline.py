@@ -46,6 +46,11 @@ def script_json(value: object) -> markupsafe.Markup:
     return markupsafe.Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
+def svg_address(svg: str) -> str:
+    """Return the text of an SVG file as a data: address."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+
+
 def data_address(path: str | Path) -> str:
     """Return a picture as a data: address.
 

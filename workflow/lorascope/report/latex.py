@@ -6,7 +6,7 @@ from pathlib import Path
 from lorascope.files import write_bytes
 from lorascope.report.numbers import decimal, p_value, share
 from lorascope.report.summary import Summary
-from lorascope.report.text import SANITY_WARNING
+from lorascope.report.text import SANITY_WARNING, layer_name
 
 SPECIAL = str.maketrans(
     {
@@ -26,7 +26,7 @@ NOTHING = "--"
 
 
 def save_tables(summary: Summary, folder: str | Path) -> list[Path]:
-    """Write accuracy.tex, drops.tex, scores.tex and comparisons.tex, as far as there are results for them.
+    """Write accuracy, scores, drops, comparisons, layers and ablations (.tex), as far as there are results.
 
     Each holds one tabular; its caption and label are the paper's, whose preamble loads booktabs.
     """
@@ -45,6 +45,8 @@ def tables(summary: Summary) -> dict[str, str]:
         drawn["drops"] = _drops(summary)
     if summary.results["comparisons"]:
         drawn["comparisons"] = _comparisons(summary)
+    if summary.results["layers"]:
+        drawn |= {"layers": _layers(summary), "ablations": _ablations(summary)}
     note = f"% {SANITY_WARNING}\n" if summary.results["sanity"] else ""
     return {name: note + text for name, text in drawn.items()}
 
@@ -125,6 +127,42 @@ def _comparisons(summary: Summary) -> str:
     ]
     comment = "Difference in test accuracy in points, [95 % test-set interval]; sign-flip p after Holm."
     return _tabular(comment, ["better", "worse", "layer set", "difference", "p"], rows, words=3)
+
+
+def _layers(summary: Summary) -> str:
+    rows = [
+        [
+            escaped(layer_name(layer)),
+            f"{layer['rank']} [{layer['rank_low']:.0f}, {layer['rank_high']:.0f}]",
+            *(
+                f"{escaped(share(layer[name]))} {_range(layer[f'{name}_low'], layer[f'{name}_high'])}"
+                for name in ("accuracy", "test_accuracy")
+            ),
+        ]
+        for layer in summary.results["layers"]
+    ]
+    comment = "One layer alone: place and accuracy on left-out adapters, on the test part, [95 % intervals]."
+    return _tabular(comment, ["layer", "place", "left out", "test"], rows)
+
+
+def _ablations(summary: Summary) -> str:
+    names = {"keep": "kept", "remove": "removed"}
+    rows = [
+        [
+            names[row["question"]],
+            escaped(row["choice"]),
+            str(row["k"]),
+            *(
+                f"{escaped(share(row[name]))} {_range(row[f'{name}_low'], row[f'{name}_high'])}"
+                for name in ("test_accuracy", "loss")
+            ),
+            escaped(p_value(row["p_holm"])),
+        ]
+        for row in summary.results["layer_ablations"]
+        if row["question"] in names
+    ]
+    comment = "Test accuracy with k layers kept alone or removed, loss from all, [95 % test-set intervals]."
+    return _tabular(comment, ["layers", "choice", "k", "test", "loss", "p"], rows, words=2)
 
 
 def _in_order(summary: Summary) -> Iterable[dict]:

@@ -8,7 +8,7 @@ import jinja2
 from lorascope.files import write_bytes
 from lorascope.report import cautions, chart_data, charts, numbers, text
 from lorascope.report.figures import Drawing, drawings, save_figures
-from lorascope.report.inline import data_address, script_json, themed_svg
+from lorascope.report.inline import data_address, script_json, svg_address, themed_svg
 from lorascope.report.latex import save_tables, tables
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.cells import DONE
@@ -74,8 +74,10 @@ def render_page(summary: Summary, figures: dict[str, str], picture: str | None, 
         picture=picture,
         picture_alt=PICTURE_ALT,
         answer=text.answer(summary),
-        warnings=text.warnings(summary),
         passport_facts=cautions.passport_facts(summary) if results["passport"] else [],
+        where=text.where(summary),
+        unet=svg_address(figures["layers"]) if "layers" in figures else None,
+        warnings=text.warnings(summary) + text.problems_beside(summary),
         ranking=text.ranking(summary),
         drop_words=_drop_words(summary),
         done=sum(cell["status"] == DONE for cell in summary.cells),
@@ -161,6 +163,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {name: getattr(numbers, name) for name in WRITTEN}
-    environment.filters["script_json"] = script_json
+    environment.filters |= {"script_json": script_json, "layer_name": text.layer_name}
     environment.filters["control_name"] = cautions.control_name
     return environment

@@ -29,7 +29,7 @@ def verdict(summary_dir: str | Path, page: str | Path | None = None) -> str:
 
 def _verdict_lines(summary: Summary) -> list[str]:
     lines = warnings(summary)
-    lines += [answer(summary), best_line(summary), drop_line(summary)]
+    lines += [answer(summary), best_line(summary), drop_line(summary), where_line(summary)]
     lines += [random_line(summary), controls_line(summary), passport_line(summary), cells_line(summary)]
     lines += [f"  {problem}" for problem in problems(summary)]
     return [line for line in lines if line]
@@ -164,6 +164,64 @@ def drop_line(summary: Summary) -> str:
     )
 
 
+def where(summary: Summary) -> str:
+    """Where in the network the label sits: the most telling layer, and how many of the best are enough."""
+    layers = summary.results["layers"]
+    if not layers:
+        return ""
+    first = layers[0]
+    equal = sum(layer["rank_low"] <= 1 for layer in layers) - 1
+    shared = f" ({plural(equal, 'other')} may be as good)" if equal else ""
+    told = (
+        f"{layer_name(first)} is the most telling of {plural(len(layers), 'layer')}{shared}; "
+        f"alone it names {percent(first['test_accuracy'])} of the test adapters "
+        f"{interval(first['test_accuracy_low'], first['test_accuracy_high'])}"
+    )
+    return f"{told}{_where_ablated(summary)}"
+
+
+def where_line(summary: Summary) -> str:
+    """The same as a line of the verdict."""
+    told = where(summary)
+    return told and f"Where it sits: {told}"
+
+
+def layer_name(layer: dict) -> str:
+    """Name a layer by block and number of the attention in it, attention and projection."""
+    inside = layer["layer"].removeprefix(f"{layer['block']}.").split(".")
+    # There is one attention in the middle block.
+    numbered = inside[0] == "attentions" and not layer["block"].startswith("mid")
+    block = f"{layer['block']}.{inside[1]}" if numbered else layer["block"]
+    return f"{block} {layer['attention']}.{layer['projection']}"
+
+
+def _where_ablated(summary: Summary) -> str:
+    """The fewest of the best layers that lose nothing measurable, and what is lost without the best."""
+    table = summary.results["layer_ablations"]
+    kept, removed = (
+        [row for row in table if row["question"] == question and row["choice"] == "best"]
+        for question in ("keep", "remove")
+    )
+    told = ""
+    if enough := next((row for row in kept if row["p_holm"] >= SIGNIFICANT), None):
+        every = next(row for row in table if row["question"] == "all")
+        alone = f"the {enough['k']} best alone name {percent(enough['test_accuracy'])}"
+        same = f"no measurable loss from {percent(every['test_accuracy'])} with all"
+        told = f", {same}" if enough["k"] == 1 else f"; {alone}, {same}"
+    return told + _where_missed(removed)
+
+
+def _where_missed(removed: list[dict]) -> str:
+    if not removed:
+        return ""
+    lost = (row for row in removed if row["p_holm"] < SIGNIFICANT and row["loss"] > 0)
+    if missed := next(lost, None):
+        best = "the best" if missed["k"] == 1 else f"the {missed['k']} best"
+        return f"; without {best} a measurable {points(missed['loss'])} are lost"
+    most = removed[-1]["k"]
+    return f"; without {plural(most, 'best layer')} nothing measurable is lost: the others hold it too"
+
+
 def cells_line(summary: Summary) -> str:
     """How many cells there are of each status."""
     statuses = [cell["status"] for cell in summary.cells]
@@ -172,8 +230,18 @@ def cells_line(summary: Summary) -> str:
 
 
 def problems(summary: Summary) -> list[str]:
-    """One line for every cell that is not done: which, and why."""
-    return [f"{cell['status']}: {cell_name(cell)}: {cell['reason']}" for cell in summary.unfinished]
+    """One line for every cell, and for what is computed beside them, that is not done: which, and why."""
+    cells = [f"{cell['status']}: {cell_name(cell)}: {cell['reason']}" for cell in summary.unfinished]
+    return cells + problems_beside(summary)
+
+
+def problems_beside(summary: Summary) -> list[str]:
+    """One line for each step beside the cells that is not done: which, and why."""
+    return [
+        f"{state['status']}: {name.replace('_', ' ')}: {state['reason']}"
+        for name, state in summary.results["analyses"].items()
+        if state["status"] != DONE
+    ]
 
 
 def cell_name(cell: dict) -> str:

@@ -10,6 +10,8 @@ from lorascope.report.figures.answers import CALIBRATION, CLASSES, CONFUSION
 from lorascope.report.figures.base import FORMATS, Drawing, save_drawings
 from lorascope.report.figures.controls import CONTROLS, RANDOM_LAYERS
 from lorascope.report.figures.drops import DROPS
+from lorascope.report.figures.layers import ABLATION, LAYERS
+from lorascope.report.figures.map import ADAPTER_MAP
 from lorascope.report.figures.scores import ACCURACY, COST, F1, PARTS_AND_GAP, PRECISION_RECALL
 from lorascope.report.figures.sizes import SIZES
 from lorascope.report.figures.training import LEARNING, LOSSES
@@ -20,6 +22,7 @@ __all__ = ["DRAWINGS", "FORMATS", "Drawing", "drawings", "save_figures"]
 DRAWINGS = (
     *(ACCURACY, F1, CONTROLS, DROPS, RANDOM_LAYERS, PARTS_AND_GAP, PRECISION_RECALL, COST),
     *(LEARNING, LOSSES, CONFUSION, CLASSES, CALIBRATION, SIZES),
+    *(LAYERS, ABLATION, ADAPTER_MAP),
 )
 
 
