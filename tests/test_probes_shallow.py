@@ -117,7 +117,7 @@ def test_temperature_makes_scores_calibrated_not_more_accurate():
     truth = rng.integers(0, 3, 500)
     scores = 0.1 * (np.eye(3)[truth] + rng.normal(0, 0.6, (500, 3)))
     part = {"validation": Part(scores.astype(np.float32), truth)}
-    calibrated = shallow._linear_candidate({}, part, np.eye(3), np.zeros(3)).log_probabilities["validation"]
+    calibrated = shallow.linear_candidate({}, part, np.eye(3), np.zeros(3)).log_probabilities["validation"]
     assert np.array_equal(calibrated.argmax(axis=1), scores.argmax(axis=1))
     confidence = np.exp(calibrated).max(axis=1).mean()
     assert confidence == pytest.approx((calibrated.argmax(axis=1) == truth).mean(), abs=0.05)

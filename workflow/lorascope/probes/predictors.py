@@ -102,6 +102,8 @@ PREDICTORS: dict[str, Callable[[State, np.ndarray, int], np.ndarray]] = {
     "logistic": logistic,
     "knn": knn,
     "kernel": linear,
+    "fusion": linear,
+    "class_means": linear,
     "trees": trees,
     "permuted": linear,
     "majority": majority,

@@ -20,6 +20,8 @@ MODULES = {
     "knn": SHALLOW,
     "kernel": SHALLOW,
     "trees": SHALLOW,
+    "fusion": "lorascope.probes.fusion",
+    "class_means": "lorascope.probes.class_means",
     "permuted": SHALLOW,
     "majority": SHALLOW,
     **{name: f"lorascope.probes.factors.{name}" for name in ("gl_net", "w2t", "mvprobe")},
@@ -29,7 +31,7 @@ MODULES = {
 FACTORS = "factors"
 FACTOR_PROBES = frozenset({"gl_net", "w2t", "mvprobe"})
 # Every seed would give the same run again.
-SEEDLESS = frozenset({"ridge", "logistic", "knn", "kernel", "majority"})
+SEEDLESS = frozenset({"ridge", "logistic", "knn", "kernel", "fusion", "class_means", "majority"})
 # These look at inner products of the features as they are; standardising would change what is measured.
 UNSCALED = frozenset({"kernel", *FACTOR_PROBES})
 
@@ -95,5 +97,10 @@ def run_probe(
         # Dealt out before anything looks at them: the choice of a penalty must not see the truth either.
         for seed in seeds:
             yield from module.run_shallow(module.ridge, module.deal_labels(parts, seed), settings, [seed])
+    elif name == "class_means":
+        for run in import_module(SHALLOW).run_shallow(module.class_means, parts, settings, seeds):
+            run.foreign_auroc = module.foreign_auroc(parts, run.chosen["components"])
+            yield run
     else:
-        yield from module.run_shallow(getattr(module, name), parts, settings, seeds)
+        shallow = import_module(SHALLOW)
+        yield from shallow.run_shallow(getattr(module, name), parts, settings, seeds)

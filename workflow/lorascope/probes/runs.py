@@ -29,6 +29,8 @@ class Run:
         seconds: of training and scoring.
         log_probabilities: part → [n, classes] of the best epoch.
         chosen: hyper-parameters that the validation part chose.
+        foreign_auroc: how well the probe tells adapters of a class that it was never shown; None where it has
+            no score for that.
         state: the arrays that make up the trained probe.
     """
 
@@ -40,6 +42,7 @@ class Run:
     seconds: float = 0.0
     log_probabilities: dict[str, np.ndarray] = field(default_factory=dict)
     chosen: dict[str, float] = field(default_factory=dict)
+    foreign_auroc: float | None = None
     state: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property

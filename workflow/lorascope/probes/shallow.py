@@ -61,7 +61,7 @@ def ridge(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candida
     for penalty in settings["penalties"]:
         model = RidgeClassifier(alpha=penalty).fit(parts[TRAIN].features, parts[TRAIN].classes)
         weights, bias = _two_sided(np.atleast_2d(model.coef_).T), _two_sided(np.atleast_2d(model.intercept_))
-        yield _linear_candidate({"penalty": penalty}, parts, weights.astype(np.float64), bias[0])
+        yield linear_candidate({"penalty": penalty}, parts, weights.astype(np.float64), bias[0])
 
 
 def logistic(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
@@ -104,7 +104,7 @@ def kernel(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candid
         model = KernelRidge(alpha=penalty, kernel="precomputed").fit(products / unit, targets)
         # Products with all training adapters, summed with the dual coefficients: products with one vector.
         weights = linear_scores(train.T, model.dual_coef_ / unit)
-        yield _linear_candidate({"penalty": penalty}, parts, weights, np.zeros(targets.shape[1]))
+        yield linear_candidate({"penalty": penalty}, parts, weights, np.zeros(targets.shape[1]))
 
 
 def trees(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
@@ -175,7 +175,7 @@ def _two_sided(scores: np.ndarray) -> np.ndarray:
     return np.hstack([-scores, scores]) if scores.shape[1] == 1 else scores
 
 
-def _linear_candidate(
+def linear_candidate(
     chosen: dict[str, float], parts: dict[str, Part], weights: np.ndarray, bias: np.ndarray
 ) -> Candidate:
     """Turn linear scores into log-probabilities at the temperature with the lowest validation loss."""

@@ -162,6 +162,7 @@ def _runs_row(run: Run, cell: CellInput) -> pa.Table:
         **cell.names,
         "seed": run.seed,
         **scores,
+        "foreign_auroc": run.foreign_auroc,
         "best_epoch": run.best_epoch,
         "epochs": run.epochs,
         "seconds": run.seconds,
