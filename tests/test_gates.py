@@ -21,7 +21,7 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def candidates(rng, rows=None, progress=0.1):
+def candidates(rng, rows=None, progress=0.5):
     """Return candidates with skewed losses, as after some training."""
     rows = np.arange(BATCH) if rows is None else rows
     losses = rng.lognormal(-1, 1, len(rows)).astype(np.float32)
@@ -95,8 +95,8 @@ def test_a_batch_without_an_active_sample_is_an_answer(name):
 def test_the_rate_is_the_target(name, rate):
     rng = np.random.default_rng(3)
     gate, draws, taken, steps = build_gate(name, rate, N), generator(), 0, 200
-    for _ in range(steps):
-        batch = candidates(rng, rng.permutation(N)[:BATCH])
+    for step in range(steps):
+        batch = candidates(rng, rng.permutation(N)[:BATCH], progress=step / steps)
         _, active, _ = ask(gate, batch, draws)
         gate.update(batch, active, batch.losses[active])
         taken += len(active)
@@ -206,6 +206,15 @@ def test_the_probabilities_of_free_loss():
         c = (low + high) / 2
         low, high = (c, high) if np.minimum(1, c * wanted).sum() < RATE * BATCH else (low, c)
     np.testing.assert_allclose(gate.score(batch).numpy(), np.minimum(1, c * wanted), rtol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.06, 0.5, 0.6, 0.9, 1.0])
+def test_the_rate_of_free_loss_falls_around_its_mean(rate):
+    gate = build_gate("free_loss", rate, N)
+    rates = [gate.rate_at(step / 1000) for step in range(1001)]
+    assert np.mean(rates) == pytest.approx(rate)
+    assert rates == sorted(rates, reverse=True)
+    assert 0 < rates[-1] <= rates[0] <= 1 + 1e-9
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=60), st.floats(0.01, 1))

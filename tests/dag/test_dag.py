@@ -83,6 +83,13 @@ def test_a_base_of_ones_own_is_trained_once(tmp_path):
     assert planned(tmp_path, dataset="mine", datasets={"mine": zoo})["zoo_base"] == 1
 
 
+def test_sparse_training_has_a_run_for_each_gate_and_seed(tmp_path):
+    once = ("sparse_images", "sparse_stamp", "sparse_compare", "sparse_page", "sparse")
+    gates = ["dense", "uniform", "free_loss@0.5"]
+    expected = {**dict.fromkeys(once, 1), "sparse_train": 6}
+    assert planned(tmp_path, "sparse", sparse={"gates": gates, "seeds": 2}) == expected
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -92,6 +99,7 @@ def test_a_base_of_ones_own_is_trained_once(tmp_path):
         ({"dataset": "zooo"}, "unknown name 'zooo'; did you mean 'zoo'"),
         ({"layer_sets": ["visuel"]}, "unknown name 'visuel'; did you mean 'visual'"),
         ({"datasets": {"mine": {"source": "disk"}}}, "'path' is a required property"),
+        ({"sparse": {"gates": ["dnse"]}}, "gate 'dnse': unknown; there are: dense"),
     ],
 )
 def test_wrong_settings_are_refused_in_one_line(tmp_path, config, message):

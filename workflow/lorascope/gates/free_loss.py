@@ -7,8 +7,9 @@ from lorascope.gates.base import Candidates, Gate, draw_by_share
 
 # Share of the activations dealt out evenly: no probability is too small to be divided by, none forgotten.
 EVEN_SHARE = 0.3
-# Early steps follow the same direction whatever the batch; late ones have to average noise out.
-RAMP = 0.0
+# How far the rate starts above its mean and ends below it. Early steps are the long ones, and what they see
+# they see for the first time; late in training most samples have next to nothing left to say.
+FALL = 0.6
 CLIP_ROUNDS = 8
 
 
@@ -18,8 +19,8 @@ class FreeLoss(Gate):
     The score of a sample is ``1 − exp(−loss)`` of its last training step: the probability that the model gave
     to other classes. Times √2 it bounds the gradient of the loss by the logits, and so what the sample can
     do to the weights (cf. Katharopoulos & Fleuret 2018, arXiv:1803.00942). A sample is activated with
-    probability p ∝ even share + score, Σp = rate · n, and counts 1/p. Before its first step it has the mean
-    score of the others.
+    probability p ∝ even share + score, and counts 1/p. Before its first step it has the mean score of the
+    others. Σp is a share of the batch that falls in the course of the training, around a mean of ``rate``.
     """
 
     def __init__(self, samples: int, rate: float, device: str = "cpu"):
@@ -35,9 +36,9 @@ class FreeLoss(Gate):
         return shares(EVEN_SHARE + (1 - EVEN_SHARE) * relative, self.rate_at(candidates.progress))
 
     def rate_at(self, progress: float) -> float:
-        """Return the share to activate: it rises with the progress, around a mean of ``rate``."""
-        ramp = min(RAMP, 1 / self.rate - 1)
-        return self.rate * (1 + ramp * (2 * progress - 1))
+        """Return the share to activate: it falls in a line with the progress, around a mean of ``rate``."""
+        fall = min(FALL, 1 / self.rate - 1)
+        return self.rate * (1 + fall * (1 - 2 * progress))
 
     def select(self, scores: Tensor, candidates: Candidates, generator: torch.Generator) -> Tensor:
         return draw_by_share(scores, generator)
