@@ -103,6 +103,14 @@ class Summary:
         wanted = {"representation": row[0], "probe": row[1], "layer_set": layer_set}
         return next((drop for drop in self.results["drops"] if _same(drop, wanted)), None)
 
+    def control(self, control: str, cell: dict) -> float | None:
+        """The accuracy of a control on the layers, and where it has one the representation, of a cell."""
+        for row in self.results["controls"]:
+            of = row["layer_set"] == cell["layer_set"]
+            if of and row["control"] == control and row["representation"] in ("", cell["representation"]):
+                return row["accuracy"]
+        return None
+
     def label(self, row: tuple[str, str]) -> str:
         """Name a row; the probe is named only where there are several."""
         return row[0] if len(self.probes) == 1 else f"{row[0]} · {row[1]}"
