@@ -1,6 +1,7 @@
 """Hostile adapter files: every one is read or refused in one line, in bounded time and memory."""
 
 import json
+import os
 import struct
 import time
 import tracemalloc
@@ -299,8 +300,6 @@ def test_names_that_could_leave_a_folder_or_steer_a_terminal(tmp_path, refused, 
 
 
 def test_special_files_are_refused_at_once(tmp_path, refused):
-    import os
-
     os.mkfifo(tmp_path / "pipe.safetensors")
     with refused("not a file"):
         read_adapter(tmp_path / "pipe.safetensors")

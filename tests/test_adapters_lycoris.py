@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lycoris import functional
+from lycoris import LycorisNetwork, create_lycoris, functional
 from safetensors.torch import save_file
 from torch import nn
 
@@ -94,8 +94,6 @@ def test_locon(tmp_path, tucker):
 
 
 def test_a_network_as_lycoris_saves_it(tmp_path):
-    from lycoris import LycorisNetwork, create_lycoris
-
     torch.manual_seed(0)
     model = nn.ModuleDict({"to_q": nn.Linear(20, 12), "to_k": nn.Linear(20, 12)})
     LycorisNetwork.apply_preset({"enable_conv": False, "target_module": ["Linear"]})
