@@ -57,6 +57,10 @@ def study(workplace):
     return FinishedStudy("results/mine")
 
 
+def predict(study, cell, adapters):
+    return predict_files(study, cell, fit_files(study, adapters, study.layers(cell.layer_set)))
+
+
 def adapters_of(study, rows):
     return [read_adapter(f"tree/{name}") for name in study.adapters("adapter")["adapter"][rows]]
 
@@ -67,7 +71,7 @@ def adapters_of(study, rows):
 def test_every_test_adapter_gets_the_answer_of_the_study(study, representation, layer_set, probe):
     cell = study.choose(representation, layer_set, probe)
     stored = cell.probabilities("test", len(CLASSES))
-    cards = predict_files(study, cell, adapters_of(study, study.part("test")))
+    cards = predict(study, cell, adapters_of(study, study.part("test")))
     assert len(cards) == 12
     for card, answer in zip(cards, stored, strict=True):
         found = [card.probabilities[name] for name in study.classes]
@@ -79,9 +83,9 @@ def test_every_test_adapter_gets_the_answer_of_the_study(study, representation, 
 def test_one_file_and_many_get_the_same_card(study):
     cell = study.choose("delta_kernel")
     files = adapters_of(study, study.part("test")[:3])
-    together = predict_files(study, cell, files)
+    together = predict(study, cell, files)
     for file, card in zip(files, together, strict=True):
-        (alone,) = predict_files(study, cell, [file])
+        (alone,) = predict(study, cell, [file])
         assert alone.predicted == card.predicted
         np.testing.assert_allclose(
             list(alone.probabilities.values()), list(card.probabilities.values()), atol=1e-5
@@ -97,7 +101,7 @@ def test_the_best_cell_answers_unless_another_is_named(study):
 
 def test_a_layer_decides_by_the_odds_that_the_class_loses_without_it(study):
     cell, files = study.choose("delta_sketch", "all", "mlp"), adapters_of(study, study.part("test")[:1])
-    (card,) = predict_files(study, cell, files)
+    (card,) = predict(study, cell, files)
     assert {effect.layer for effect in card.layers} == set(LAYERS)
     losses = [effect.loss for effect in card.layers]
     assert losses == sorted(losses, reverse=True)
@@ -112,7 +116,7 @@ def test_a_layer_decides_by_the_odds_that_the_class_loses_without_it(study):
 
 
 def card_of(study, path, **names):
-    (card,) = predict_files(
+    (card,) = predict(
         study, study.choose(**{"representation": "delta_sketch", **names}), [read_adapter(path)]
     )
     return card
@@ -224,6 +228,21 @@ def test_predict_prints_a_card_for_each_file(study, capsys):
     assert shown.count("layers that decided") == 2
 
 
+def test_one_bad_file_does_not_silence_the_others(study, capsys, tmp_path):
+    (tmp_path / "bad.safetensors").write_text("bad")
+    name = study.adapters("adapter")["adapter"][0]
+    words = [str(tmp_path / "bad.safetensors"), f"tree/{name}", "--study", "results/mine"]
+    assert main(["predict", *words]) == 2
+    told = capsys.readouterr()
+    assert f"tree/{name}" in told.out
+    assert "1 of 2 files have no card, the first: " in told.err
+    assert told.err.count("\n") == 1
+    assert main(["predict", *words, "--json"]) == 2
+    good, bad = json.loads(capsys.readouterr().out)["files"]
+    assert good["path"] == f"tree/{name}"
+    assert "bad.safetensors" in bad["error"]
+
+
 def test_predict_prints_json(study, capsys):
     name = study.adapters("adapter")["adapter"][0]
     words = ["--study", "results/mine", "--representation", "delta_gram", "--probe", "ridge", "--json"]
@@ -281,9 +300,7 @@ def test_a_study_that_was_moved_answers_all_the_same(workplace, study, tmp_path)
     shutil.copytree(workplace / "results/mine", tmp_path / "elsewhere")
     moved = FinishedStudy(tmp_path / "elsewhere")
     files = adapters_of(study, study.part("test")[:1])
-    assert predict_files(moved, moved.choose("pca"), files) == predict_files(
-        study, study.choose("pca"), files
-    )
+    assert predict(moved, moved.choose("pca"), files) == predict(study, study.choose("pca"), files)
 
 
 # conformal sets

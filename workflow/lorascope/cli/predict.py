@@ -30,22 +30,40 @@ def add(commands) -> None:
 
 def _predict(options: argparse.Namespace) -> None:
     from lorascope.adapters.files import read_adapter
+    from lorascope.study.file_features import fit_files
     from lorascope.study.finished import FinishedStudy
     from lorascope.study.predict import COVERAGE, predict_files
 
     study = FinishedStudy(options.study)
     cell = study.choose(options.representation, options.layer_set, options.probe)
-    cards = predict_files(study, cell, [read_adapter(file) for file in options.files])
+    layers, files, failed = study.layers(cell.layer_set), [], {}
+    for path in options.files:
+        try:
+            files += fit_files(study, [read_adapter(path)], layers)
+        except LorascopeError as error:
+            failed[path] = error
+    cards = predict_files(study, cell, files) if files else []
     if options.json:
         about = {name: getattr(cell, name) for name in ("representation", "layer_set", "probe")}
         about |= {"seeds": len(cell.seeds), "test_accuracy": cell.test_accuracy}
         told = {"cell": about, "coverage": COVERAGE, "sanity": study.results["sanity"]}
-        print(json.dumps({**told, "files": [asdict(card) for card in cards]}, indent=2, allow_nan=False))
-        return
-    from lorascope.cli.prediction_cards import print_prediction
+        told["files"] = [asdict(card) for card in cards]
+        told["files"] += [{"path": path, "error": str(error)} for path, error in failed.items()]
+        print(json.dumps(told, indent=2, allow_nan=False))
+    else:
+        from lorascope.cli.prediction_cards import print_prediction
 
-    for card in cards:
-        print_prediction(card, cell, study)
+        for card in cards:
+            print_prediction(card, cell, study)
+    if failed:
+        raise _failure(list(failed.values()), len(options.files))
+
+
+def _failure(errors: list[LorascopeError], given: int) -> LorascopeError:
+    """Return one error for all files that have no card: the others were answered."""
+    if given == 1:
+        return errors[0]
+    return LorascopeError(f"{len(errors)} of {given} files have no card, the first: {errors[0]}")
 
 
 def _similar(options: argparse.Namespace) -> None:

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lorascope.adapters.files import AdapterFile
 from lorascope.data.split import TRAIN, VALIDATION
 from lorascope.features.file_weights import FittedFile
 from lorascope.probes.saved import SavedProbe
 from lorascope.stats.conformal import conformal_sets, conformal_threshold
-from lorascope.study.file_features import file_features, fit_files, layer_of
+from lorascope.study.file_features import file_features, layer_of
 from lorascope.study.finished import FinishedCell, FinishedStudy
 
 COVERAGE = 0.9
@@ -49,16 +48,20 @@ class Card:
     warnings: list[str]
 
 
-def predict_files(study: FinishedStudy, cell: FinishedCell, adapters: Sequence[AdapterFile]) -> list[Card]:
+def predict_files(study: FinishedStudy, cell: FinishedCell, files: Sequence[FittedFile]) -> list[Card]:
     """Return a card for each file.
 
+    Args:
+        study: a finished study.
+        cell: one of its cells.
+        files: what :func:`lorascope.study.file_features.fit_files` made of them for the cell's layers.
+
     Raises:
-        LorascopeError: a file does not fit the study's base model, or the study's files cannot be read.
+        LorascopeError: the study's files cannot be read.
     """
     probes = cell.probes()
     columns = probes[0].card.columns
     layers = list(dict.fromkeys(map(layer_of, columns)))
-    files = fit_files(study, adapters, layers)
     features = file_features(study, cell.representation, columns, files)
     probabilities = mean_prediction(probes, features)
     inside = conformal_sets(probabilities, calibrated_threshold(study, cell))
