@@ -29,19 +29,12 @@ def add(commands) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from lorascope.adapters.files import read_adapter
-    from lorascope.study.file_features import fit_files
     from lorascope.study.finished import FinishedStudy
     from lorascope.study.predict import COVERAGE, predict_files
 
     study = FinishedStudy(options.study)
     cell = study.choose(options.representation, options.layer_set, options.probe)
-    layers, files, failed = study.layers(cell.layer_set), [], {}
-    for path in options.files:
-        try:
-            files += fit_files(study, [read_adapter(path)], layers)
-        except LorascopeError as error:
-            failed[path] = error
+    files, failed = _read(study, cell, options.files)
     cards = predict_files(study, cell, files) if files else []
     if options.json:
         about = {name: getattr(cell, name) for name in ("representation", "layer_set", "probe")}
@@ -57,6 +50,20 @@ def _predict(options: argparse.Namespace) -> None:
             print_prediction(card, cell, study)
     if failed:
         raise _failure(list(failed.values()), len(options.files))
+
+
+def _read(study, cell, paths: list[str]) -> tuple[list, dict[str, LorascopeError]]:
+    """Return the files in the study's layout, and what is wrong with the others."""
+    from lorascope.adapters.files import read_adapter
+    from lorascope.study.file_features import fit_files
+
+    layers, files, failed = study.layers(cell.layer_set), [], {}
+    for path in paths:
+        try:
+            files += fit_files(study, [read_adapter(path)], layers)
+        except LorascopeError as error:
+            failed[path] = error
+    return files, failed
 
 
 def _failure(errors: list[LorascopeError], given: int) -> LorascopeError:
