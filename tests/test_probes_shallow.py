@@ -17,10 +17,12 @@ LEARNING = [name for name in PROBES if name not in ("permuted", "majority")]
 def blobs(classes=3, spread=0.5, features=6, seed=0):
     rng = np.random.default_rng(seed)
     centres = rng.normal(0, 1, (classes, features))
+    columns = tuple(f"mid_block.attn1.to_q.delta/feature_{i}" for i in range(features))
     parts = {}
     for name, n in {"train": 90, "validation": 30, "test": 60}.items():
         own = np.arange(n) % classes
-        parts[name] = Part((centres[own] + spread * rng.normal(size=(n, features))).astype(np.float32), own)
+        values = centres[own] + spread * rng.normal(size=(n, features))
+        parts[name] = Part(values.astype(np.float32), own, columns)
     return parts
 
 
