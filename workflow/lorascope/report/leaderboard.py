@@ -16,12 +16,13 @@ from lorascope.report.summary import Summary, load_summary
 CONTROLS = ("permuted", "majority")
 HEAD = """# Leaderboard
 
-Which method reads an adapter best. Made by `make leaderboard` from the results of the studies named here.
+Which method reads an adapter best. Made by `lorascope leaderboard` from the results of these studies;
+`make leaderboard` runs them first.
 """
 LEGEND = """
 Test accuracy in per cent: mean ± standard deviation over seeds, [95 % interval for other test adapters].
-**Bold**: the cell that the validation part chose. Controls stand last: `permuted` learns labels dealt out at
-random.
+**Bold**: the cell that the validation part chose. Controls stand after the methods: `permuted` learns labels
+dealt out at random. Cells that have not been run stand last.
 """
 
 
@@ -48,7 +49,9 @@ def write_leaderboard(studies: Sequence[str | Path], out: str | Path) -> Path:
 def study_section(summary: Summary) -> str:
     """Return the section of one study: its size, its best cell, its table, the best sooner first."""
     results = summary.results
-    rows = sorted(summary.rows, key=lambda row: row[1] in CONTROLS)
+    found = {(cell["representation"], cell["probe"]) for cell in summary.found}
+    rows = sorted(summary.rows, key=lambda row: (row not in found, row[1] in CONTROLS))
+    ranked = [row for row in rows if row in found and row[1] not in CONTROLS]
     heads = ["", "representation", "probe", *summary.layer_sets, "seconds a run"]
     lines = [
         f"\n## {results['dataset']}\n",
@@ -59,7 +62,7 @@ def study_section(summary: Summary) -> str:
         _line(heads),
         _line(["---:", "---", "---", *["---"] * len(summary.layer_sets), "---:"]),
     ]
-    places = [str(place + 1) if row[1] not in CONTROLS else "" for place, row in enumerate(rows)]
+    places = [str(ranked.index(row) + 1) if row in ranked else "" for row in rows]
     lines += [_line(_row(summary, place, row)) for place, row in zip(places, rows, strict=True)]
     return "\n".join(lines) + "\n"
 
