@@ -2,12 +2,15 @@
 
 import json
 import os
+import pickle
 import stat
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from lorascope import files
+from lorascope.errors import DamagedFileError, LorascopeError
 
 
 @pytest.fixture
@@ -89,6 +92,41 @@ def test_a_truncated_table_is_refused(tmp_path, table, refused, read, kept):
     path.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
     with refused(r"t\.parquet: not a readable parquet file .*delete it"):
         read(path)
+
+
+def test_a_flipped_bit_anywhere_in_the_values_is_found(tmp_path):
+    path = tmp_path / "t.parquet"
+    values = pa.array(np.random.default_rng(0).standard_normal(500))
+    files.write_table(path, pa.table({"value": values}))
+
+    content = path.read_bytes()
+    where = content.index(values.to_numpy().tobytes())
+    for place in (where, where + 1234, where + 3999):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(DamagedFileError, match="delete it and run again") as caught:
+            files.read_table(path)
+        assert caught.value.unit == path
+
+
+def test_a_file_that_the_system_cannot_read_is_not_damaged(tmp_path):
+    with pytest.raises(LorascopeError) as caught, files.parquet_errors(tmp_path):
+        raise PermissionError(13, "Permission denied")
+    assert not isinstance(caught.value, DamagedFileError)
+
+
+def test_what_is_set_aside_keeps_its_content_and_replaces_what_was_there(tmp_path):
+    for content in ("first", "second"):
+        (tmp_path / "weights").mkdir()
+        (tmp_path / "weights" / "a.npy").write_text(content)
+        aside = files.set_aside(tmp_path / "weights")
+    assert [path.name for path in tmp_path.iterdir()] == [aside.name] == ["weights.damaged"]
+    assert (aside / "a.npy").read_text() == "second"
+
+
+def test_a_damaged_file_error_survives_the_way_between_processes():
+    error = pickle.loads(pickle.dumps(DamagedFileError("a/b.npy", "is too short", "a")))
+    assert str(error) == "a/b.npy: is too short; delete it and run again"
+    assert error.unit.name == "a"
 
 
 @pytest.mark.parametrize("read", [files.read_table, files.read_metadata, files.read_json])

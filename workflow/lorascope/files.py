@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lorascope.errors import LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError
 
 METADATA_KEY = b"lorascope"
 TEMP_SUFFIX = ".tmp"
@@ -83,19 +84,20 @@ def write_table(path: str | os.PathLike, table: pa.Table, metadata: dict | None 
     if metadata is not None:
         table = table.replace_schema_metadata(with_metadata(table.schema, metadata).metadata)
     with atomic_path(path) as temp:
-        pq.write_table(table, temp)
+        pq.write_table(table, temp, write_page_checksum=True)
 
 
 def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.Table:
     """Read a parquet file.
 
     Raises:
-        LorascopeError: the file is missing, truncated, or lacks one of ``columns``.
+        DamagedFileError: the file is truncated, or a page of it is not what its checksum says.
+        LorascopeError: the file is missing or lacks one of ``columns``.
     """
     if columns is not None and (absent := set(columns) - set(_read_schema(path).names)):
         raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}")
     # Not pq.read_table: it would import pandas, and take a folder named a=b above the file for a column.
-    with parquet_errors(path), pq.ParquetFile(path) as file:
+    with parquet_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         return file.read(columns=columns)
 
 
@@ -115,12 +117,32 @@ def _read_schema(path: str | os.PathLike) -> pa.Schema:
 
 
 @contextmanager
-def parquet_errors(path: str | os.PathLike, advice: str = "delete it and run again") -> Iterator[None]:
-    """Turn what pyarrow raises for a missing or damaged file into one line that ends in ``advice``."""
+def parquet_errors(path: str | os.PathLike, advice: str | None = None) -> Iterator[None]:
+    """Turn what pyarrow raises for a missing or damaged file into one line.
+
+    Args:
+        path: the file.
+        advice: what to do about a file that is not ours; None for one of ours, which can be made again.
+    """
     try:
         yield
     except FileNotFoundError:
         raise LorascopeError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise LorascopeError(f"{path}: not a readable parquet file ({reason}); {advice}") from None
+        reason = f"not a readable parquet file ({str(error).splitlines()[0]})"
+        if advice is None and content_is_wrong(error):
+            raise DamagedFileError(path, reason) from None
+        raise LorascopeError(f"{path}: {reason}; {advice or 'see to it and run again'}") from None
+
+
+def content_is_wrong(error: Exception) -> bool:
+    """Return whether pyarrow disliked what it read; otherwise the system could not read it (an errno)."""
+    return getattr(error, "errno", None) is None
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file or folder, so that the next run makes it again; return where it is now."""
+    aside = path.with_name(f"{path.name}.damaged")
+    if aside.is_dir():
+        shutil.rmtree(aside)
+    return path.replace(aside)

@@ -22,7 +22,7 @@ from lorascope.cli import (
     train,
     zoo,
 )
-from lorascope.errors import LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError
 
 EXIT_BAD_INPUT = 2
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -52,12 +52,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options)
         sys.stdout.flush()
     except LorascopeError as error:
-        print(f"lorascope {options.command}: error: {error}", file=sys.stderr)
+        print(f"lorascope {options.command}: error: {_told(error, options)}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except BrokenPipeError:
         # The reader (head, less) has what it wanted; Python must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def _told(error: LorascopeError, options: argparse.Namespace) -> str:
+    """Return the message. A step of the workflow puts a damaged file aside: the next run makes it again."""
+    if not (isinstance(error, DamagedFileError) and getattr(options, "key", "")):
+        return str(error)
+    from lorascope.files import set_aside
+
+    try:
+        return f"{error} (set aside as {set_aside(error.unit).name}: just run again)"
+    except OSError:
+        return str(error)
 
 
 def _limit_threads(threads: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from lorascope.adapters.names import MatrixInfo
-from lorascope.errors import LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError
 from lorascope.files import atomic_path, read_table
 
 
@@ -31,15 +31,13 @@ class GroupWeights:
         except FileNotFoundError:
             raise LorascopeError(f"{path}: no such file") from None
         except (ValueError, OSError, EOFError) as error:
-            raise LorascopeError(f"{path}: truncated or damaged ({error}); delete it and run again") from None
+            raise DamagedFileError(path, f"truncated or damaged ({error})", self.path.parent) from None
         # Every view of a numpy.memmap is one too, and pays for it in each operation.
         self._pages, self._values = mapped.base, mapped.view(np.ndarray)
         expected = n_adapters * sum(matrix.size for matrix in matrices)
         if self._values.shape != (expected,) or self._values.dtype != np.float32:
-            raise LorascopeError(
-                f"{path}: holds {self._values.size} values where the layer table says {expected}; "
-                "delete it and run again"
-            )
+            reason = f"holds {self._values.size} values where the layer table says {expected}"
+            raise DamagedFileError(path, reason, self.path.parent)
         self._starts = _starts(matrices, n_adapters)
 
     @classmethod

@@ -35,7 +35,12 @@ def feature_writer(
         atomic_path(path) as temp,
         pa.output_stream(temp, buffer_size=_WRITE_BUFFER) as sink,
         pq.ParquetWriter(
-            sink, schema, compression="lz4", use_dictionary=False, write_statistics=False
+            sink,
+            schema,
+            compression="lz4",
+            use_dictionary=False,
+            write_statistics=False,
+            write_page_checksum=True,
         ) as writer,
     ):
         yield lambda table: writer.write_batch(_record_batch(table, schema))

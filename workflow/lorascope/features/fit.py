@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from threadpoolctl import threadpool_limits
 
-from lorascope.errors import LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError
 from lorascope.features.layer_weights import Layer, LayeredWeights, factor_blocks, layers_of
 from lorascope.features.registry import load_layer
 from lorascope.files import METADATA_KEY, atomic_path
@@ -98,8 +98,10 @@ def load_fit(path: str | Path, representation: str) -> Fits:
         with safe_open(path, framework="numpy") as opened:
             about = json.loads((opened.metadata() or {}).get(_ENTRY, "{}"))
             arrays = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, no dict
-    except (SafetensorError, OSError) as error:
-        raise LorascopeError(f"{path}: not a readable fit ({error}); delete it and run again") from None
+    except SafetensorError as error:
+        raise DamagedFileError(path, f"not a readable fit ({error})") from None
+    except OSError as error:
+        raise LorascopeError(f"{path}: not a readable fit ({error}); fit it again") from None
     if (found := about.get("representation")) != representation:
         raise LorascopeError(f"{path}: a fit of '{found}', not of '{representation}'; fit the latter")
     fits: Fits = {}

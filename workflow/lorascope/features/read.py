@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lorascope.errors import LorascopeError
-from lorascope.files import METADATA_KEY
+from lorascope.errors import DamagedFileError, LorascopeError
+from lorascope.files import METADATA_KEY, content_is_wrong
 
 
 def read_features(
@@ -52,7 +52,7 @@ def matrix_of(column: str) -> str:
 
 def _open(path: str | Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path, memory_map=True)
+        return pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
     except FileNotFoundError:
         raise LorascopeError(f"{path}: no such file; extract its features first") from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -61,7 +61,9 @@ def _open(path: str | Path) -> pq.ParquetFile:
 
 def _damaged(path: str | Path, error: Exception) -> LorascopeError:
     reason = str(error).splitlines()[0]
-    return LorascopeError(f"{path}: not a readable feature file ({reason}); delete it and run again")
+    if content_is_wrong(error):
+        return DamagedFileError(path, f"not a readable feature file ({reason})")
+    return LorascopeError(f"{path}: not a readable feature file ({reason}); see to it and run again")
 
 
 def _common_rows(paths: Sequence[str | Path], files: Sequence[pq.ParquetFile]) -> int:

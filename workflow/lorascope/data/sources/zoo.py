@@ -8,7 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from lorascope.adapters.names import MatrixInfo, check_matrices, parse_matrix_name
 from lorascope.data.sources.base import Batch, Source
-from lorascope.errors import LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError
 from lorascope.files import read_table
 
 
@@ -57,4 +57,7 @@ def _read(shard: str | Path, matrices: Sequence[MatrixInfo]) -> Batch:
 
 
 def _unreadable(shard: str | Path, error: Exception) -> LorascopeError:
-    return LorascopeError(f"{shard}: not a readable shard ({error}); delete it and run again")
+    reason = f"not a readable shard ({error})"
+    if isinstance(error, SafetensorError):
+        return DamagedFileError(shard, reason)
+    return LorascopeError(f"{shard}: {reason}; run again")

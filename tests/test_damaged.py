@@ -1,0 +1,116 @@
+"""A damaged intermediate is named by the step that reads it, put aside, and made again by the next run."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lorascope.cli import main
+from lorascope.files import read_table
+
+SETTINGS = {"source": "sanity"}
+MLP = {"hidden": [4], "epochs": 1}
+
+
+def step(*words) -> int:
+    """Run a step as the workflow does, with a key."""
+    return main([*map(str, words), "--key", "0123456789"])
+
+
+STEPS = {
+    "prepare": ("prepare", "--dataset", "five", "--settings", json.dumps(SETTINGS), "--out", "data"),
+    "label": (
+        *("label", "--data", "data", "--out", "labels"),
+        *("--settings", json.dumps({"label": "label", "group": None, "split": {"seed": 1}})),
+    ),
+    "fit": (
+        *("fit", "--data", "data", "--adapters", "labels/adapters.parquet", "--group", "attn1"),
+        *("--representation", "delta_gram", "--out", "fit.safetensors"),
+    ),
+    "extract": (
+        *("extract", "--data", "data", "--group", "attn1", "--representation", "stats"),
+        *("--out", "features.parquet"),
+    ),
+    "extract fitted": (
+        *("extract", "--data", "data", "--group", "attn1", "--representation", "delta_gram"),
+        *("--fit", "fit.safetensors", "--out", "fitted.parquet"),
+    ),
+    "train": (
+        *("train", "--dataset", "five", "--layer-set", "all", "--representation", "stats", "--probe", "mlp"),
+        *("--features", "features.parquet", "--adapters", "labels/adapters.parquet", "--out", "cell"),
+        *("--settings", json.dumps(MLP), "--layers", "LAYERS", "--first-seed", 1, "--last-seed", 1),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder in which every step has run once."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, words in STEPS.items():
+            if name == "train":
+                layers = read_table("data/layers.parquet")
+                names = layers.filter(layers["group"].to_numpy() == "attn1")["layer"].unique().to_pylist()
+                STEPS["train"] = words = tuple(
+                    json.dumps(names) if word == "LAYERS" else word for word in words
+                )
+            assert step(*words) == 0, name
+    return folder
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of the values."""
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.mark.parametrize(
+    ("damaged", "how", "reader", "writer", "unit"),
+    [
+        ("data/weights/attn1.npy", truncate, "extract", "prepare", "data/weights"),
+        ("data/layers.parquet", truncate, "extract", "prepare", None),
+        ("data/source.parquet", flip, "label", "prepare", None),
+        ("labels/adapters.parquet", truncate, "train", "label", None),
+        ("fit.safetensors", truncate, "extract fitted", "fit", None),
+        ("features.parquet", flip, "train", "extract", None),
+        ("features.parquet", truncate, "train", "extract", None),
+    ],
+)
+def test_it_is_named_put_aside_and_made_again(
+    finished, tmp_path, monkeypatch, capsys, damaged, how, reader, writer, unit
+):
+    folder = tmp_path / "study"
+    shutil.copytree(finished, folder)
+    monkeypatch.chdir(folder)
+    shutil.rmtree("cell")
+    whole, unit = Path(damaged).read_bytes(), Path(unit or damaged)
+    how(Path(damaged))
+    capsys.readouterr()
+    assert step(*STEPS[reader]) == 2
+    told = capsys.readouterr().err.strip()
+    assert "\n" not in told
+    assert damaged in told
+    assert f"(set aside as {unit.name}.damaged: just run again)" in told
+    assert not unit.exists()
+    assert step(*STEPS[writer]) == 0
+    assert Path(damaged).read_bytes() == whole
+    assert step(*STEPS[reader]) == 0
+
+
+def test_outside_the_workflow_nothing_is_moved(finished, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "features.parquet"
+    path.write_bytes((finished / "features.parquet").read_bytes()[:-20])
+    monkeypatch.chdir(finished)
+    elsewhere = {"features.parquet": path, "cell": tmp_path / "cell"}
+    words = [str(elsewhere.get(word, word)) for word in STEPS["train"]]
+    assert main(words) == 2
+    assert "delete it and run again" in capsys.readouterr().err
+    assert path.exists()
