@@ -13,6 +13,7 @@ from workflow import jobs, run, write_config
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SMALL = {"dataset": "mine", "representations": ["stats"], "seeds": 1, "mlp": {"epochs": 1, "hidden": [4]}}
+SMALL |= {"importance": {"representation": None}, "adapter_map": {"adapters": 0}}
 FEATURES_OF_ALL = (640, 1408, 896, 4096, 896, 1536, 1792, 256, 8576)
 
 
