@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -169,6 +170,7 @@ def _child_of(process: int) -> int:
 
 def _serve(state: Path) -> None:
     """Start the daemons, say when the nodes are idle, and stay: as the first process, this one keeps them."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for folder in SYSTEM_FOLDERS:
         Path(folder).mkdir(parents=True, exist_ok=True)
         subprocess.check_call(["mount", "-t", "tmpfs", "none", folder])
@@ -184,6 +186,12 @@ def _serve(state: Path) -> None:
     (state / "ready").touch()
     while True:
         os.wait()  # for orphans: the daemons are among them, so that there always is one
+
+
+def _end_with_parent() -> None:
+    """Wait until whoever started this is gone: the pipe between us closes, however it ended."""
+    sys.stdin.buffer.read()
+    os._exit(0)
 
 
 def _write_settings(state: Path) -> None:
