@@ -1,6 +1,7 @@
 # `make` sets up and runs the default study to its page; `make test` sets up and tests.
 PYTHON ?= python3
 CORES ?= all
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
@@ -45,8 +46,9 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@
 
+# A file's tests stay with one worker, in their order.
 test: setup-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: setup-dev
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
