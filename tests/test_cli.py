@@ -309,6 +309,7 @@ def test_progress_as_a_grid_and_as_json(capsys):
     assert [(step["step"], step["done"]) for step in found["steps"]] == [
         ("prepare", 0),
         ("label", 0),
+        ("passport", 0),
         ("extract", 0),
     ]
 
