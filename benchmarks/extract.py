@@ -17,11 +17,12 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +32,10 @@ HERE = Path(__file__).parent
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 # The limit takes its rows this many entries at a time, which is where sort and FFT were fastest.
 LIMIT_ENTRIES = 1 << 17
+
+
+# What all others are multiples of.
+LIMIT = "limit"
 
 
 class Clock:
@@ -194,7 +199,7 @@ def measurements(folder: str, n_adapters: int, repeats: int, sample: int) -> dic
     groups = list(published_shape.GROUPS)
     extraction = (measure_extraction, folder, n_adapters)
     return {
-        "limit": lambda: best_of(repeats, measure_limit, folder, n_adapters),
+        LIMIT: lambda: best_of(repeats, measure_limit, folder, n_adapters),
         **{name: lambda name=name: best_of(repeats, *extraction, [name], groups) for name in computed},
         "nine together": lambda: best_of(repeats, *extraction, computed, groups),
         "ensemble (read its parts)": lambda: best_of(repeats, measure_ensemble, folder),
@@ -206,12 +211,14 @@ def measurements(folder: str, n_adapters: int, repeats: int, sample: int) -> dic
     }
 
 
-def run(folder: str, n_adapters: int, repeats: int, sample: int) -> list[dict]:
+def run(folder: str, n_adapters: int, repeats: int, sample: int, only: Sequence[str]) -> list[dict]:
     """Make the weights; return one row a measurement."""
     say(f"{n_adapters} adapters: writing weights")
     published_shape.write(folder, n_adapters)
     rows = []
     for name, measure in measurements(folder, n_adapters, repeats, sample).items():
+        if only and name not in (LIMIT, *only):
+            continue
         row = {"adapters": n_adapters, "measurement": name, **measure()}
         rows.append(row)
         row["ms_per_adapter"] = 1000 * row["cpu"] / n_adapters
@@ -295,6 +302,7 @@ def main() -> None:
     parser.add_argument("--adapters", type=int, nargs="+", default=[1000], help="data set sizes")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each line; the fastest counts")
     parser.add_argument("--sample", type=int, default=10, help="adapters that the baseline is timed on")
+    parser.add_argument("--only", nargs="*", default=[], help="measurements, beside the limit (default: all)")
     parser.add_argument("--scratch", type=Path, help="where to make the weights (0.4 MB an adapter; deleted)")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="where the tables go")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
@@ -305,9 +313,9 @@ def main() -> None:
     rows = []
     for n_adapters in options.adapters:
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-            rows += run(folder, n_adapters, options.repeats, min(options.sample, n_adapters))
-        sizes = " ".join(map(str, options.adapters))
-        write_tables(rows, options.out, f"python benchmarks/extract.py --adapters {sizes}")
+            sample = min(options.sample, n_adapters)
+            rows += run(folder, n_adapters, options.repeats, sample, options.only)
+        write_tables(rows, options.out, shlex.join(["python", "benchmarks/extract.py", *sys.argv[1:]]))
 
 
 if __name__ == "__main__":
