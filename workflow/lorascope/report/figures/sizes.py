@@ -95,11 +95,16 @@ def _mark_sizes(axes: Axes, sizes: list[int]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
+# By name: drawings go to other processes, and a lambda cannot.
+def _has_sizes(summary: Summary) -> bool:
+    return bool(summary.sizes)
+
+
 SIZES = Drawing(
     "sizes",
     "Accuracy by size of the training part",
     "Test accuracy of the methods that validation puts first, with 95 % test-set interval, against the "
     "number of training adapters (logarithmic). For one seed the shares are nested; the mean is over seeds.",
     draw_sizes,
-    has_data=lambda summary: bool(summary.sizes),
+    has_data=_has_sizes,
 )
