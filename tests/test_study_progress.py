@@ -146,6 +146,7 @@ def test_steps_before_training_are_counted_once_for_all_layer_sets():
     assert step_counts(study) == [
         {"dataset": "five", "step": "prepare", "done": 0, "jobs": 1},
         {"dataset": "five", "step": "label", "done": 0, "jobs": 1},
+        {"dataset": "five", "step": "passport", "done": 0, "jobs": 1},
         {"dataset": "five", "step": "extract", "done": 1, "jobs": 2},
     ]
 
