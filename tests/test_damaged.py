@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lorascope.cli import main
-from lorascope.files import read_table
+from lorascope.files import read_table, set_aside_marked
 
 SETTINGS = {"source": "sanity"}
 MLP = {"hidden": [4], "epochs": 1}
@@ -98,7 +98,9 @@ def test_it_is_named_put_aside_and_made_again(
     told = capsys.readouterr().err.strip()
     assert "\n" not in told
     assert damaged in told
-    assert f"(set aside as {unit.name}.damaged: just run again)" in told
+    assert "(marked as damaged: just run again)" in told
+    assert unit.exists()
+    assert set_aside_marked(".") == [unit.with_name(f"{unit.name}.damaged")]
     assert not unit.exists()
     assert step(*STEPS[writer]) == 0
     assert Path(damaged).read_bytes() == whole

@@ -114,13 +114,23 @@ def test_a_file_that_the_system_cannot_read_is_not_damaged(tmp_path):
     assert not isinstance(caught.value, DamagedFileError)
 
 
-def test_what_is_set_aside_keeps_its_content_and_replaces_what_was_there(tmp_path):
+def test_what_is_marked_stays_until_it_is_set_aside_with_its_content(tmp_path):
     for content in ("first", "second"):
-        (tmp_path / "weights").mkdir()
-        (tmp_path / "weights" / "a.npy").write_text(content)
-        aside = files.set_aside(tmp_path / "weights")
-    assert [path.name for path in tmp_path.iterdir()] == [aside.name] == ["weights.damaged"]
+        weights = tmp_path / "data" / "weights"
+        weights.mkdir(parents=True)
+        (weights / "a.npy").write_text(content)
+        files.mark_damaged(weights)
+        assert (weights / "a.npy").read_text() == content
+        (aside,) = files.set_aside_marked(tmp_path)
+    assert [path.name for path in aside.parent.iterdir()] == [aside.name] == ["weights.damaged"]
     assert (aside / "a.npy").read_text() == "second"
+    assert files.set_aside_marked(tmp_path) == []
+
+
+def test_a_mark_of_what_is_gone_is_taken_away(tmp_path):
+    files.mark_damaged(tmp_path / "a.parquet")
+    assert files.set_aside_marked(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_file_error_survives_the_way_between_processes():

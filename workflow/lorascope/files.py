@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from lorascope.errors import DamagedFileError, LorascopeError
 
 METADATA_KEY = b"lorascope"
+_MARK = ".is-damaged"
 TEMP_SUFFIX = ".tmp"
 
 
@@ -140,8 +141,29 @@ def content_is_wrong(error: Exception) -> bool:
     return getattr(error, "errno", None) is None
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged file or folder, so that the next run makes it again; return where it is now."""
+def mark_damaged(path: Path) -> None:
+    """Leave a mark beside a damaged file or folder: see :func:`set_aside_marked`."""
+    write_bytes(path.with_name(path.name + _MARK), b"")
+
+
+def set_aside_marked(folder: str | os.PathLike) -> list[Path]:
+    """Rename what is marked as damaged below ``folder``, so that the next run makes it again.
+
+    Not at once when the damage is found: other jobs of a run may wait for the file by its name, and would
+    then end the run instead of failing one by one.
+
+    Returns:
+        Where the damaged files and folders are now.
+    """
+    marks = sorted(Path(folder).rglob(f"*{_MARK}"))
+    units = [mark.with_name(mark.name.removesuffix(_MARK)) for mark in marks]
+    moved = [_set_aside(unit) for unit in units if unit.exists()]
+    for mark in marks:
+        mark.unlink()
+    return moved
+
+
+def _set_aside(path: Path) -> Path:
     aside = path.with_name(f"{path.name}.damaged")
     if aside.is_dir():
         shutil.rmtree(aside)

@@ -61,15 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _told(error: LorascopeError, options: argparse.Namespace) -> str:
-    """Return the message. A step of the workflow puts a damaged file aside: the next run makes it again."""
+    """Return the message. A step of the workflow marks a damaged file: the next run makes it again."""
     if not (isinstance(error, DamagedFileError) and getattr(options, "key", "")):
         return str(error)
-    from lorascope.files import set_aside
+    from lorascope.files import mark_damaged
 
     try:
-        return f"{error} (set aside as {set_aside(error.unit).name}: just run again)"
+        mark_damaged(error.unit)
     except OSError:
         return str(error)
+    return f"{error} (marked as damaged: just run again)"
 
 
 def _limit_threads(threads: int) -> None:

@@ -96,11 +96,14 @@ def _verdict(options: argparse.Namespace) -> None:
 
 
 def _salvage(options: argparse.Namespace) -> None:
+    from lorascope.files import set_aside_marked
     from lorascope.study.config import load_config
     from lorascope.study.plan import Plan
     from lorascope.study.salvage import salvage
 
     plan = Plan(load_config(options.config))
+    for path in set_aside_marked(plan.config["results"]):
+        print(f"Damaged, made again by the next run: {path}")
     if options.key and options.key != plan.key():
         raise LorascopeError("data or code changed while the study ran; run snakemake again to finish it")
     for verdict in salvage(plan):
