@@ -42,7 +42,7 @@ CONFIG = {
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
+def workdir(tmp_path_factory):
     """A finished study of files of three families and two ranks; the working directory is its own."""
     folder, before = tmp_path_factory.mktemp("predict"), Path.cwd()
     os.chdir(folder)
@@ -53,7 +53,7 @@ def workplace(tmp_path_factory):
 
 
 @pytest.fixture
-def study(workplace):
+def study(workdir):
     return FinishedStudy("results/mine")
 
 
@@ -281,13 +281,13 @@ def test_similar_prints_a_table(study, capsys):
         ),
     ],
 )
-def test_bad_input_is_one_line(workplace, capsys, words, message):
+def test_bad_input_is_one_line(workdir, capsys, words, message):
     good = factors(0, "cat")
     strange = {layer.replace("down_blocks", "up_blocks"): value for layer, value in good.items()}
-    write_diffusers(workplace / "other.safetensors", strange)
-    write_diffusers(workplace / "wide.safetensors", {k: (np.tile(a, 2), b) for k, (a, b) in good.items()})
+    write_diffusers(workdir / "other.safetensors", strange)
+    write_diffusers(workdir / "wide.safetensors", {k: (np.tile(a, 2), b) for k, (a, b) in good.items()})
     write_diffusers(
-        workplace / "nan.safetensors",
+        workdir / "nan.safetensors",
         {**good, LAYERS[0]: (good[LAYERS[0]][0], np.full((SIZE, 1), np.nan, np.float32))},
     )
     assert main(words) == 2
@@ -296,8 +296,8 @@ def test_bad_input_is_one_line(workplace, capsys, words, message):
     assert message in error
 
 
-def test_a_study_that_was_moved_answers_all_the_same(workplace, study, tmp_path):
-    shutil.copytree(workplace / "results/mine", tmp_path / "elsewhere")
+def test_a_study_that_was_moved_answers_all_the_same(workdir, study, tmp_path):
+    shutil.copytree(workdir / "results/mine", tmp_path / "elsewhere")
     moved = FinishedStudy(tmp_path / "elsewhere")
     files = adapters_of(study, study.part("test")[:1])
     assert predict(moved, moved.choose("pca"), files) == predict(study, study.choose("pca"), files)
