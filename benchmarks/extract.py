@@ -315,7 +315,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
             sample = min(options.sample, n_adapters)
             rows += run(folder, n_adapters, options.repeats, sample, options.only)
-        write_tables(rows, options.out, shlex.join(["python", "benchmarks/extract.py", *sys.argv[1:]]))
+        write_tables(rows, options.out, _command(options))
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command that measures the same again."""
+    words = ["python", "benchmarks/extract.py", "--adapters", *map(str, options.adapters)]
+    words += ["--repeats", str(options.repeats), "--sample", str(options.sample)]
+    return shlex.join(words + (["--only", *options.only] if options.only else []))
 
 
 if __name__ == "__main__":
