@@ -15,6 +15,8 @@ def test_a_tiny_study_ends_in_its_page_and_is_not_run_twice(tmp_path):
     write_config(tmp_path, TINY)
     done = run(tmp_path, "sparse")
     assert done.returncode == 0, done.stdout
+    assert "of dense's final validation accuracy" in done.stdout
+    assert "Page: results/sparse/digits/report/index.html" in done.stdout.splitlines()
     results = tmp_path / "results/sparse/digits"
     page = (results / "report/index.html").read_text()
     assert all(gate in page for gate in TINY["sparse"]["gates"])

@@ -6,7 +6,8 @@ onstart:
 
 
 onsuccess:
-    shell("lorascope verdict --config {CONFIG_JSON:q}")
+    targets = shlex.join(sorted(workflow.dag_settings.targets))
+    shell("lorascope verdict --config {CONFIG_JSON:q} --targets {targets}")
 
 
 # A failed cell must not hide the others: the page is made of what there is, and names what is not.
