@@ -74,12 +74,10 @@ class Network:
         Returns:
             The loss of each sample, [seeds, batch].
         """
-        inputs, normalised, scales = [x], [], []
+        inputs, norms = [x], []
         for i, mask in enumerate(masks):
-            z = torch.bmm(inputs[i], self.weights[i])
-            scales.append(self._normalise(z, i))
-            normalised.append(z)
-            y = torch.addcmul(self.shifts[i], z, self.gains[i])
+            y, norm = self._normalise(torch.bmm(inputs[i], self.weights[i]), i)
+            norms.append(norm)
             inputs.append(y.mul_(mask).relu_())
         log_probabilities = torch.baddbmm(self.bias, inputs[-1], self.weights[-1]).log_softmax(dim=2)
         chosen = classes[..., None]
@@ -89,31 +87,27 @@ class Network:
         errors.div_(x.shape[1])
         if weights is not None:
             errors.mul_(weights[..., None])
-        self._backward(errors, inputs, normalised, scales, masks)
+        self._backward(errors, inputs, norms, masks)
         return losses
 
-    def _normalise(self, z: Tensor, i: int) -> Tensor:
-        """Standardise z [seeds, batch, width] over the batch, in place; return 1 / standard deviation."""
-        rows = z.shape[1]
-        mean = z.sum(dim=1, keepdim=True).div_(rows)
-        z.sub_(mean)
-        variance = (z * z).sum(dim=1, keepdim=True).div_(rows)
-        self.means[i].lerp_(mean, BATCH_NORM_MOMENTUM)
-        self.variances[i].lerp_(variance * (rows / (rows - 1)), BATCH_NORM_MOMENTUM)
-        scale = torch.rsqrt(variance.add_(BATCH_NORM_EPSILON))
-        z.mul_(scale)
-        return scale
+    def _normalise(self, z: Tensor, i: int) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """Return z [seeds, batch, width] after its batch norm, and what the norm's gradient needs."""
+        channels, gain, shift = _as_channels(z), self.gains[i].flatten(), self.shifts[i].flatten()
+        averages = self.means[i].view(-1), self.variances[i].view(-1)
+        y, mean, scale = torch.native_batch_norm(
+            channels, gain, shift, *averages, True, BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON
+        )
+        return _as_seeds(y, len(z)), (channels, mean, scale)
 
     def _backward(
         self,
         errors: Tensor,
         inputs: Sequence[Tensor],
-        normalised: Sequence[Tensor],
-        scales: Sequence[Tensor],
+        norms: Sequence[tuple[Tensor, Tensor, Tensor]],
         masks: Sequence[Tensor],
     ) -> None:
         """Set the gradients from the loss's derivative by the logits, [seeds, batch, classes]."""
-        depth, rows = len(masks), errors.shape[1]
+        depth, seeds = len(masks), len(errors)
         of_weights, of_gains = self.gradients[: depth + 1], self.gradients[depth + 1 : 2 * depth + 1]
         of_shifts, of_bias = self.gradients[2 * depth + 1 : -1], self.gradients[-1]
         torch.sum(errors, dim=1, keepdim=True, out=of_bias)
@@ -121,11 +115,22 @@ class Network:
         for i in reversed(range(depth)):
             errors = torch.bmm(errors, self.weights[i + 1].mT).mul_(masks[i])
             errors = torch.ops.aten.threshold_backward(errors, inputs[i + 1], 0)
-            torch.sum(errors, dim=1, keepdim=True, out=of_shifts[i])
-            torch.sum(errors * normalised[i], dim=1, keepdim=True, out=of_gains[i])
-            # Batch norm (Ioffe & Szegedy 2015): mean and variance depend on each sample of the batch.
-            errors.sub_(of_shifts[i] / rows).addcmul_(normalised[i], of_gains[i], value=-1 / rows)
-            errors.mul_(self.gains[i] * scales[i])
+            channels, mean, scale = norms[i]
+            errors, of_gain, of_shift = torch.ops.aten.native_batch_norm_backward(
+                _as_channels(errors),
+                channels,
+                self.gains[i].flatten(),
+                None,
+                None,
+                mean,
+                scale,
+                True,
+                BATCH_NORM_EPSILON,
+                [True, True, True],
+            )
+            errors = _as_seeds(errors, seeds)
+            of_gains[i].copy_(of_gain.view_as(of_gains[i]))
+            of_shifts[i].copy_(of_shift.view_as(of_shifts[i]))
             torch.bmm(inputs[i].mT, errors, out=of_weights[i])
 
     @torch.no_grad()
@@ -145,6 +150,16 @@ class Network:
         for weight, shift in zip(weights[:-1], shifts[:-1], strict=True):
             x = torch.relu(torch.baddbmm(shift, x, weight))
         return torch.baddbmm(shifts[-1], x, weights[-1])
+
+
+def _as_channels(x: Tensor) -> Tensor:
+    """Return [seeds, batch, width] as [batch, seeds · width]: to a batch norm a seed's unit is a channel."""
+    return x.transpose(0, 1).reshape(x.shape[1], -1)
+
+
+def _as_seeds(x: Tensor, seeds: int) -> Tensor:
+    """Undo :func:`_as_channels`."""
+    return x.view(len(x), seeds, -1).transpose(0, 1)
 
 
 def draw_uniform(shape: tuple[int, int], fan_in: int, generators, device: str) -> Tensor:
@@ -168,4 +183,4 @@ def draw_dropout_mask(shape: tuple[int, int], dropout: float, generator: torch.G
     words = torch.empty(-(-size // 4), dtype=torch.int64, device=generator.device)
     bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[:size].view(shape)
     kept = max(round((1 - dropout) * 2**16), 1)
-    return (bits <= kept - 1 - 2**15).to(torch.float32).mul_(2**16 / kept)
+    return bits.le_(kept - 1 - 2**15).to(torch.float32).mul_(2**16 / kept)
