@@ -143,8 +143,27 @@ def test_layers_keep_their_order_whatever_their_heights():
     for index, (d_out, _, rank) in enumerate(SHAPES):
         names = [f"layer{index}.delta/left_{i}_1" for i in range(1, d_out + 1)]
         places = [columns_of(SHAPES).index(name) for name in names]
-        np.testing.assert_allclose(sums[:, index, 0], features[:, places].sum(axis=1), rtol=1e-4, atol=1e-5)
+        expected = d_out**0.5 * features[:, places].sum(axis=1)
+        np.testing.assert_allclose(sums[:, index, 0], expected, rtol=1e-4, atol=1e-5)
         assert not sums[:, index, rank:].any()
+
+
+def test_entries_and_mapped_rows_are_of_size_one_at_any_height():
+    shapes = ((400, 25, 1), (36, 900, 1))
+    rng = np.random.default_rng(0)
+    layers = [
+        LayerFactors(*(rng.standard_normal((N, *s)).astype(np.float32) for s in ((r, d_in), (d_out, r))))
+        for d_out, d_in, r in shapes
+    ]
+    layout = Layout.of(columns_of(shapes))
+    factors = factors_of(layout, layers)
+    parameters = draw_maps(layout, 64, torch.Generator().manual_seed(0))
+    for name, side, tensors in (
+        ("left", layout.left, factors.lefts),
+        ("right", layout.right, factors.rights),
+    ):
+        sizes = [x.square().mean().sqrt().item() for x in (*tensors, mapped(parameters, name, side, tensors))]
+        np.testing.assert_allclose(sizes, 1, atol=0.15)
 
 
 def test_balanced_factors_multiply_to_the_update_of_unit_size():

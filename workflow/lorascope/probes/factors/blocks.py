@@ -17,10 +17,14 @@ def normal(generator: torch.Generator, *shape: int, scale: float = 1.0) -> Tenso
 
 
 def draw_maps(layout: Layout, width: int, generator: torch.Generator) -> Parameters:
-    """Draw a linear map [layers, height, width] of each side, for each group of layers."""
+    """Draw a linear map [layers, height, width] of each side, for each group of layers.
+
+    What it makes of entries of size 1 is about 1 in size. A step of Adam moves every weight by the same
+    amount, and the map by √height of that: in other units its step size would be another than the head's.
+    """
     sides = {"left": layout.left, "right": layout.right}
     return {
-        f"{name}.{group}": normal(generator, count, height, width)
+        f"{name}.{group}": normal(generator, count, height, width, scale=height**-0.5)
         for name, side in sides.items()
         for group, (count, height) in enumerate(zip(side.counts, side.heights, strict=True))
     }

@@ -18,7 +18,8 @@ class Factors(NamedTuple):
     """Factors of ``n`` adapters; layers of the same height are one tensor.
 
     Attributes:
-        lefts, rights: [n, layers of that height, height, components] each.
+        lefts, rights: [n, layers of that height, height, components] each, in units of 1 / √height: the
+            entries of a single component are about 1 in size, whatever the height.
         sizes: standardised log ‖ΔW‖, [n, layers].
     """
 
@@ -72,10 +73,13 @@ class Side:
         return cls(tuple(groups), counts, tuple(np.argsort(grouped).tolist()), columns, components)
 
     def tensors(self, features: np.ndarray) -> tuple[Tensor, ...]:
-        """Pick this side out of features [n, columns]."""
+        """Pick this side out of features [n, columns], in units of 1 / √height."""
         # A column of zeros at the end is where absent components point to.
         extended = np.pad(features, ((0, 0), (0, 1)))
-        return tuple(torch.from_numpy(extended[:, columns]) for columns in self._columns)
+        return tuple(
+            torch.from_numpy(extended[:, columns] * np.float32(height**0.5))
+            for height, columns in zip(self.heights, self._columns, strict=True)
+        )
 
 
 def _padded(place: np.ndarray, components: int) -> np.ndarray:

@@ -49,7 +49,7 @@ class W2T:
             **draw_linear(generator, "token", width, width),
             **draw_linear(generator, "size", 2, width),
             "place": normal(generator, self.layout.n_layers, self.layout.components, width, scale=0.1),
-            **draw_head(generator, width, self.hidden, self.n_classes),
+            **draw_head(generator, self.layout.n_layers * width, self.hidden, self.n_classes),
         }
         for block in range(self.blocks):
             parameters |= draw_linear(generator, f"{block}.attend", width, 3 * width)
@@ -65,10 +65,7 @@ class W2T:
             tokens = tokens + self._attended(parameters, block, tokens, present)
             wide = functional.gelu(linear(parameters, f"{block}.wide", _normed(tokens)))
             tokens = tokens + linear(parameters, f"{block}.narrow", wide)
-        pooled = (_normed(tokens) * present[..., None]).sum(dim=1) / present.sum(dim=1, keepdim=True).clamp(
-            min=1
-        )
-        return head(parameters, pooled, keep)
+        return head(parameters, self._pooled(tokens, present), keep)
 
     def _tokens(self, parameters: Parameters, factors: Factors) -> tuple[Tensor, Tensor]:
         """Return tokens [n, layers · components, width], and 1 where a component is there, else 0."""
@@ -88,10 +85,17 @@ class W2T:
         weights = torch.softmax(scores + MASKED * (1 - present[:, None, None]), dim=-1)
         return linear(parameters, f"{block}.join", (weights @ value).transpose(1, 2).flatten(2))
 
+    def _pooled(self, tokens: Tensor, present: Tensor) -> Tensor:
+        """Return the mean token of each layer, the layers side by side: [n, layers · width]."""
+        shape = len(tokens), self.layout.n_layers, self.layout.components
+        present = present.reshape(*shape, 1)
+        sums = (_normed(tokens).reshape(*shape, self.width) * present).sum(dim=2)
+        return (sums / present.sum(dim=2).clamp(min=1)).flatten(1)
+
 
 def _shares(factors: Factors, layout: Layout) -> Tensor:
-    """Return the singular values of ΔW / ‖ΔW‖, [n, layers, components]: what u √σ has of length, squared."""
-    lengths = [x.square().sum(dim=2) for x in factors.lefts]
+    """Return the singular values of ΔW / ‖ΔW‖, [n, layers, components]: the mean square of √d · u √σ."""
+    lengths = [x.square().mean(dim=2) for x in factors.lefts]
     return torch.cat(lengths, dim=1)[:, list(layout.left.order)]
 
 
