@@ -42,8 +42,14 @@ $(VENV)/.run: requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+$(VENV)/.dev: $(VENV)/.run $(VENV)/.s3 requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@
+
+# The S3-compatible server of the tests, apart from what the study is pinned to.
+$(VENV)/.s3: $(VENV)/.run requirements-s3.txt
+	$(PYTHON) -m venv $(VENV)/s3-server
+	$(VENV)/s3-server/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-s3.txt
 	@touch $@
 
 # A file's tests stay with one worker, in their order.

@@ -19,6 +19,7 @@ from lorascope.cli import (
     results,
     sparse,
     sparse_results,
+    store,
     train,
     zoo,
 )
@@ -36,6 +37,7 @@ SUBJECTS = (
     train,
     controls,
     importance,
+    store,
     results,
     sparse,
     sparse_results,
@@ -44,12 +46,12 @@ SUBJECTS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code: 0, or 2 with one line on stderr for bad input."""
+    """Run the command; return its exit code: its own or 0, or 2 with one line on stderr for bad input."""
     options = make_parser().parse_args(arguments)
     if getattr(options, "threads", None):
         _limit_threads(options.threads)
     try:
-        options.run(options)
+        code = options.run(options) or 0
         sys.stdout.flush()
     except LorascopeError as error:
         print(f"lorascope {options.command}: error: {_told(error, options)}", file=sys.stderr)
@@ -57,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (head, less) has what it wanted; Python must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        code = 0
+    return code
 
 
 def _told(error: LorascopeError, options: argparse.Namespace) -> str:

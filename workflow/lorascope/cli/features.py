@@ -1,9 +1,10 @@
 """Sub-commands that fit and compute representations."""
 
 import argparse
+from pathlib import Path
 
 from lorascope.cli.bars import bar, watch_blocks
-from lorascope.cli.options import origin_of, step
+from lorascope.cli.options import log, origin_of, step
 from lorascope.errors import LorascopeError
 
 
@@ -21,6 +22,8 @@ def add(commands) -> None:
     extract.add_argument(
         "--device", default="cpu", choices=("cpu", "cuda", "auto"), help="what computes (default: cpu)"
     )
+    extract.add_argument("--store", help="shared features: a folder or s3://bucket/prefix; needs --key")
+    extract.add_argument("--dataset", default="", help="name of the data set, told in the store")
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -37,22 +40,45 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _extract(options: argparse.Namespace) -> None:
     from lorascope.data.weights import GroupWeights
-    from lorascope.features.extract import FeatureFile, extract
-    from lorascope.features.layers import extract_layers
-    from lorascope.features.registry import is_layered
     from lorascope.study import steps
 
     weights = GroupWeights.open(options.data, options.group)
     settings = {"representation": options.representation, "group": options.group}
     origin = origin_of(options, settings, *steps.extract(options.representation))
-    origin["device"] = device = _extraction_device(options)
+    origin["device"] = _extraction_device(options)
+    if options.store is None:
+        _compute(options, weights, origin)
+    else:
+        _share(options, weights, origin)
+
+
+def _share(options: argparse.Namespace, weights, origin: dict) -> None:
+    from lorascope.store.features import feature_address, feature_inputs
+    from lorascope.store.places import open_place
+    from lorascope.store.share import share
+
+    if not options.key:
+        raise LorascopeError("--store: a store is ordered by keys; give --key too")
+    inputs = feature_inputs(options.data, options.group, options.fit)
+    address = feature_address(options.representation, options.key, options.group, inputs)
+    told = {name: origin[name] for name in ("settings", "code", "device", "versions")}
+    about = {"dataset": options.dataset, "adapters": weights.n_adapters, **inputs, **told}
+    place = open_place(options.store)
+    share(place, address, about, lambda: _compute(options, weights, origin), Path(options.out), log)
+
+
+def _compute(options: argparse.Namespace, weights, origin: dict) -> None:
+    from lorascope.features.extract import FeatureFile, extract
+    from lorascope.features.layers import extract_layers
+    from lorascope.features.registry import is_layered
+
     if is_layered(options.representation):
         extract_layers(weights, options.representation, options.out, options.fit, origin)
     else:
         file = FeatureFile(options.representation, options.out, origin)
         total = weights.n_adapters * len(weights.matrices)
         with bar(f"extract {options.representation}", total) as advance:
-            extract(weights, [file], blocks=watch_blocks(_blocks_on(device), advance))
+            extract(weights, [file], blocks=watch_blocks(_blocks_on(origin["device"]), advance))
 
 
 def _extraction_device(options: argparse.Namespace) -> str:

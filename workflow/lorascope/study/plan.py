@@ -9,6 +9,7 @@ from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted, parts
 from lorascope.probes.registry import SEEDLESS, reads
+from lorascope.store.places import check_place
 from lorascope.study import steps
 from lorascope.study.analyses import analyses
 from lorascope.study.curves import curves
@@ -101,8 +102,11 @@ class Plan:
         """Look at the data sets of the study, so that what is wrong with them is said before anything runs.
 
         Raises:
-            LorascopeError: a data set is not there, or a layer set of the study matches none of its layers.
+            LorascopeError: a data set or the place of shared features is not there, or a layer set of the
+                study matches none of a data set's layers.
         """
+        if self.config["features_dir"]:
+            check_place(self.config["features_dir"])
         for dataset in self.config["dataset"]:
             self.data_key(dataset)
             if not all(Path(shard).exists() for shard in self.shards(dataset)):
