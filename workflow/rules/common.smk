@@ -35,7 +35,9 @@ def placed(path):
     return str(PLACE.replace_prefix(path))
 
 
-CONFIG_JSON = canonical_json({**PLAN.config, "results": placed(RESULTS)})
+# What the results do not depend on is left out: another value reruns nothing.
+CONFIG = {**PLAN.config, "results": placed(RESULTS), "features_dir": None}
+CONFIG_JSON = canonical_json(CONFIG)
 STUDIES_KEY = PLAN.key()
 
 
@@ -169,6 +171,14 @@ def device_of(wildcards, resources):
     return "auto" if resources.get("gpu") else "cpu"
 
 
+def store_of(wildcards, resources):
+    """Where features are shared. It takes resources because snakemake then reruns nothing when it changes."""
+    place = PLAN.config["features_dir"]
+    return (
+        f"--store {shlex.quote(place)} --dataset {wildcards.dataset}" if place else ""
+    )
+
+
 def cell_of(wildcards):
     return PLAN.cell(
         wildcards.dataset,
@@ -272,8 +282,7 @@ def study_config(wildcards):
     dataset = wildcards.dataset
     return canonical_json(
         {
-            **PLAN.config,
-            "results": placed(RESULTS),
+            **CONFIG,
             "datasets": {dataset: PLAN.settings(dataset)},
             "dataset": [dataset],
         }

@@ -1,4 +1,5 @@
-# In: a layer group's weights. Out: <dataset>/fits/ and <dataset>/features/<representation>/<key>/<group>.*.
+# In: a layer group's weights. Out: <dataset>/fits/ and <dataset>/features/<representation>/<key>/<group>.*,
+# which come from the shared store (features_dir) where they are there.
 
 
 rule fit:
@@ -54,10 +55,11 @@ rule extract:
         data=data_folder,
         fit=lambda wildcards, input: f"--fit {input.fit}" if input.fit else "",
         device=device_of,
+        store=store_of,
     message:
         "Extract {wildcards.representation} of {wildcards.dataset}, layer group {wildcards.group}"
     shell:
-        "exec lorascope extract {params.fit}"
+        "exec lorascope extract {params.fit} {params.store}"
         " --device {params.device}"
         " --data {params.data}"
         " --group {wildcards.group}"
