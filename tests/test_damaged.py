@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lorascope.cli import main
-from lorascope.files import read_table, set_aside_marked
+from lorascope.files import read_table
+from lorascope.leftovers import set_aside_marked
 
 SETTINGS = {"source": "sanity"}
 MLP = {"hidden": [4], "epochs": 1}
@@ -68,6 +69,12 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def flip_in_the_middle(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 
@@ -76,10 +83,16 @@ def truncate(path: Path) -> None:
     ("damaged", "how", "reader", "writer", "unit"),
     [
         ("data/weights/attn1.npy", truncate, "extract", "prepare", "data/weights"),
+        ("data/weights/attn1.npy", flip_in_the_middle, "extract", "prepare", "data/weights"),
+        ("data/weights/attn1.npy", flip_in_the_middle, "extract fitted", "prepare", "data/weights"),
+        ("data/weights/attn1.npy", flip_in_the_middle, "fit", "prepare", "data/weights"),
         ("data/layers.parquet", truncate, "extract", "prepare", None),
         ("data/source.parquet", flip, "label", "prepare", None),
+        ("data/source.json", flip_in_the_middle, "label", "prepare", None),
+        ("data/source.json", truncate, "label", "prepare", None),
         ("labels/adapters.parquet", truncate, "train", "label", None),
         ("fit.safetensors", truncate, "extract fitted", "fit", None),
+        ("fit.safetensors", flip_in_the_middle, "extract fitted", "fit", None),
         ("features.parquet", flip, "train", "extract", None),
         ("features.parquet", truncate, "train", "extract", None),
     ],

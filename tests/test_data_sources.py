@@ -463,13 +463,13 @@ def test_shards_follow_each_other(shards):
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_truncated_shard_is_refused(shards, refused, kept, which):
     truncate(shards[1][which], kept)
-    with refused(rf"{shards[1][which].name}: not a readable shard"):
+    with refused(rf"{shards[1][which].name}: not a readable"):
         all_weights(load_zoo(shards[1]))
 
 
 def test_a_shard_with_other_tensors_is_refused(shards, refused, tmp_path):
     save_file({"something": np.zeros((2, 1, 4), np.float32)}, tmp_path / "two.safetensors")
-    with refused("two.safetensors: not a readable shard"):
+    with refused(r"two.safetensors: lacks .* of the first shard"):
         all_weights(load_zoo(shards[1]))
     with refused("two.safetensors: 'something' names no LoRA matrix"):
         load_zoo(shards[1][1:])

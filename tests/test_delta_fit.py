@@ -180,11 +180,11 @@ def test_fits_that_do_not_belong_are_refused(tmp_path, refused):
 
 def test_damaged_fits_are_refused(tmp_path, refused):
     path = tmp_path / "fit"
-    with refused("not a readable fit"):
+    with refused("fit: no such file"):
         load_fit(path, "pca")
     fit(LayerWeights(), "pca", TRAIN, path)
     path.write_bytes(path.read_bytes()[:-50])
-    with refused("not a readable fit"):
+    with refused("not a readable safetensors file"):
         load_fit(path, "pca")
 
 

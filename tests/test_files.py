@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lorascope import files
+from lorascope import files, leftovers
 from lorascope.errors import DamagedFileError, LorascopeError
 
 
@@ -119,17 +119,17 @@ def test_what_is_marked_stays_until_it_is_set_aside_with_its_content(tmp_path):
         weights = tmp_path / "data" / "weights"
         weights.mkdir(parents=True)
         (weights / "a.npy").write_text(content)
-        files.mark_damaged(weights)
+        leftovers.mark_damaged(weights)
         assert (weights / "a.npy").read_text() == content
-        (aside,) = files.set_aside_marked(tmp_path)
+        (aside,) = leftovers.set_aside_marked(tmp_path)
     assert [path.name for path in aside.parent.iterdir()] == [aside.name] == ["weights.damaged"]
     assert (aside / "a.npy").read_text() == "second"
-    assert files.set_aside_marked(tmp_path) == []
+    assert leftovers.set_aside_marked(tmp_path) == []
 
 
 def test_a_mark_of_what_is_gone_is_taken_away(tmp_path):
-    files.mark_damaged(tmp_path / "a.parquet")
-    assert files.set_aside_marked(tmp_path) == []
+    leftovers.mark_damaged(tmp_path / "a.parquet")
+    assert leftovers.set_aside_marked(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -156,3 +156,29 @@ def test_what_is_no_json_object_is_refused(tmp_path, refused, content):
     (tmp_path / "r.json").write_bytes(content)
     with refused(r"r\.json: not a JSON"):
         files.read_json(tmp_path / "r.json")
+
+
+def test_every_flipped_bit_of_a_table_is_found_or_changes_nothing(tmp_path, table):
+    path = tmp_path / "t.parquet"
+    files.write_table(path, table, {"key": "1"})
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        try:
+            assert files.read_table(path).equals(table), place
+        except DamagedFileError:
+            continue
+
+
+def test_another_value_in_a_json_file_is_found(tmp_path):
+    path = tmp_path / "r.json"
+    files.write_json(path, {"scores": (0.5, 1), "names": {1: "a"}})
+    assert files.read_json(path) == {"scores": [0.5, 1], "names": {"1": "a"}}
+    path.write_text(path.read_text().replace("0.5", "0.6"))
+    with pytest.raises(DamagedFileError, match="not what its digest says; delete it and run again"):
+        files.read_json(path)
+
+
+def test_a_json_file_for_others_has_no_digest(tmp_path):
+    files.write_json(tmp_path / "r.json", {"a": 1}, signed=False)
+    assert json.loads((tmp_path / "r.json").read_text()) == {"a": 1}

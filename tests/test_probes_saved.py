@@ -113,7 +113,7 @@ def test_files_that_are_no_probes_are_refused(tmp_path, refused):
     save_file({"a": np.zeros(3)}, tmp_path / "foreign")
     with refused("text: not a readable probe"):
         load_probe(tmp_path / "text")
-    with refused("absent: not a readable probe"):
+    with refused("absent: no such file"):
         load_probe(tmp_path / "absent")
     with refused("foreign: not a saved probe"):
         load_probe(tmp_path / "foreign")

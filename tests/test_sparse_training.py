@@ -318,7 +318,7 @@ def test_a_checkpoint_of_another_run_is_refused(refused, images, tmp_path):
 
 def test_a_damaged_checkpoint_is_refused(refused, images, tmp_path):
     (tmp_path / CHECKPOINT).write_bytes(b"torn")
-    with refused("checkpoint.safetensors: not a readable checkpoint .*; delete it and run again"):
+    with refused("checkpoint.safetensors: not a readable safetensors file .*; delete it and run again"):
         next(train(images, settings("dense"), 7, "cpu", tmp_path, {}))
 
 

@@ -1,43 +1,59 @@
 """Files that are either whole or absent: every write goes to a temp file first."""
 
+import fcntl
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lorascope.digests import digest_of
 from lorascope.errors import DamagedFileError, LorascopeError
 
 METADATA_KEY = b"lorascope"
-_MARK = ".is-damaged"
 TEMP_SUFFIX = ".tmp"
+# What pyarrow raises for a file that it cannot read, whatever is wrong with it.
+PARQUET_ERRORS = (pa.ArrowException, UnicodeDecodeError, OSError)
+_SCHEMA_DIGEST = b"lorascope.schema_digest"
+_DIGEST = "file_digest"
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temp path in the folder of ``path``; on success fsync it and move it there.
 
-    On any exception the temp file is removed and ``path`` stays as it was.
+    On any exception the temp file is removed and ``path`` stays as it was. Until then this process holds a
+    lock on the temp file, so that :func:`lorascope.leftovers.sweep` can tell it from those of killed ones.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=TEMP_SUFFIX, dir=target.parent)
-    os.close(handle)
-    temp = Path(name)
+    handle, temp = _locked_temp(target)
     try:
         yield temp
         temp.chmod(0o666 & ~_umask())
-        with temp.open("rb") as written:
-            os.fsync(written.fileno())
+        os.fsync(handle)
         temp.replace(target)
     except BaseException:
         temp.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(handle)
+
+
+def _locked_temp(target: Path) -> tuple[int, Path]:
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=TEMP_SUFFIX, dir=target.parent)
+        # Some network file systems have no locks: there nothing is swept either.
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        # Swept between its creation and its lock: another one.
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)
 
 
 def _umask() -> int:
@@ -52,38 +68,79 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
         temp.write_bytes(content)
 
 
-def write_json(path: str | os.PathLike, value: object) -> None:
-    """Write ``value`` as indented JSON; NaN and infinities are refused (they are not JSON)."""
+def write_json(path: str | os.PathLike, value: dict, signed: bool = True) -> None:
+    """Write a map as indented JSON; NaN and infinities are refused (they are not JSON).
+
+    Args:
+        signed: add a digest, which :func:`read_json` checks and takes off; not for files that others read.
+    """
+    if signed:
+        value = {**value, _DIGEST: _json_digest(value)}
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def _json_digest(value: dict) -> str:
+    as_read = json.loads(json.dumps(value))  # tuples become lists, keys become text
+    return digest_of(json.dumps(as_read, sort_keys=True).encode())
 
 
 def read_json(path: str | os.PathLike) -> dict:
     """Read a JSON object.
 
     Raises:
-        LorascopeError: the file is missing or holds no JSON object.
+        DamagedFileError: the file holds no JSON object, or its digest does not fit.
+        LorascopeError: the file is missing.
     """
     try:
         value = json.loads(Path(path).read_text())
     except FileNotFoundError:
         raise LorascopeError(f"{path}: no such file") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise LorascopeError(f"{path}: not a JSON file ({error}); delete it and run again") from None
+        raise DamagedFileError(path, f"not a JSON file ({error})") from None
     if not isinstance(value, dict):
-        raise LorascopeError(f"{path}: not a JSON object; delete it and run again")
+        raise DamagedFileError(path, "not a JSON object")
+    digest = value.pop(_DIGEST, None)
+    if digest is not None and digest != _json_digest(value):
+        raise DamagedFileError(path, "its content is not what its digest says")
     return value
 
 
 def with_metadata(schema: pa.Schema, metadata: dict) -> pa.Schema:
-    """Return ``schema`` with ``metadata`` stored as JSON beside what is there."""
+    """Return ``schema`` with ``metadata`` stored as JSON beside what is there, and a digest of the schema."""
     stored = {**(schema.metadata or {}), METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()}
-    return schema.with_metadata(stored)
+    return schema.with_metadata({**stored, _SCHEMA_DIGEST: _schema_digest(schema, stored)})
+
+
+def check_parquet(path: str | os.PathLike, file: pq.ParquetFile) -> None:
+    """Check what parquet's own checksums leave out: names, metadata, and how many rows there are.
+
+    Raises:
+        DamagedFileError: the file is not what was written.
+    """
+    about = file.metadata
+    rows = sum(about.row_group(group).num_rows for group in range(about.num_row_groups))
+    if rows != about.num_rows:
+        raise DamagedFileError(path, f"holds {rows} rows where its footer says {about.num_rows}")
+    _check_schema(path, file.schema_arrow)
+
+
+def _check_schema(path: str | os.PathLike, schema: pa.Schema) -> None:
+    stored = schema.metadata or {}
+    digest = stored.get(_SCHEMA_DIGEST)
+    if digest is not None and digest != _schema_digest(schema, stored):
+        raise DamagedFileError(path, "its schema is not what its digest says")
+
+
+def _schema_digest(schema: pa.Schema, stored: dict[bytes, bytes]) -> bytes:
+    # The id and not the whole type: parquet gives the inside of a list another name.
+    fields = "\n".join(f"{field.name} {field.type.id} {field.nullable}" for field in schema)
+    return digest_of(fields.encode(), stored.get(METADATA_KEY, b"")).encode()
 
 
 def write_table(path: str | os.PathLike, table: pa.Table, metadata: dict | None = None) -> None:
     """Write ``table`` as parquet; ``metadata`` (key, settings, versions) goes into the file's schema."""
-    if metadata is not None:
-        table = table.replace_schema_metadata(with_metadata(table.schema, metadata).metadata)
+    signed = with_metadata(table.schema, {} if metadata is None else metadata)
+    table = table.replace_schema_metadata(signed.metadata)
     with atomic_path(path) as temp:
         pq.write_table(table, temp, write_page_checksum=True)
 
@@ -99,6 +156,7 @@ def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.
         raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}")
     # Not pq.read_table: it would import pandas, and take a folder named a=b above the file for a column.
     with parquet_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        check_parquet(path, file)
         return file.read(columns=columns)
 
 
@@ -114,7 +172,9 @@ def read_metadata(path: str | os.PathLike) -> dict:
 
 def _read_schema(path: str | os.PathLike) -> pa.Schema:
     with parquet_errors(path):
-        return pq.read_schema(path)
+        schema = pq.read_schema(path)
+    _check_schema(path, schema)
+    return schema
 
 
 @contextmanager
@@ -129,7 +189,7 @@ def parquet_errors(path: str | os.PathLike, advice: str | None = None) -> Iterat
         yield
     except FileNotFoundError:
         raise LorascopeError(f"{path}: no such file") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except PARQUET_ERRORS as error:
         reason = f"not a readable parquet file ({str(error).splitlines()[0]})"
         if advice is None and content_is_wrong(error):
             raise DamagedFileError(path, reason) from None
@@ -139,32 +199,3 @@ def parquet_errors(path: str | os.PathLike, advice: str | None = None) -> Iterat
 def content_is_wrong(error: Exception) -> bool:
     """Return whether pyarrow disliked what it read; otherwise the system could not read it (an errno)."""
     return getattr(error, "errno", None) is None
-
-
-def mark_damaged(path: Path) -> None:
-    """Leave a mark beside a damaged file or folder: see :func:`set_aside_marked`."""
-    write_bytes(path.with_name(path.name + _MARK), b"")
-
-
-def set_aside_marked(folder: str | os.PathLike) -> list[Path]:
-    """Rename what is marked as damaged below ``folder``, so that the next run makes it again.
-
-    Not at once when the damage is found: other jobs of a run may wait for the file by its name, and would
-    then end the run instead of failing one by one.
-
-    Returns:
-        Where the damaged files and folders are now.
-    """
-    marks = sorted(Path(folder).rglob(f"*{_MARK}"))
-    units = [mark.with_name(mark.name.removesuffix(_MARK)) for mark in marks]
-    moved = [_set_aside(unit) for unit in units if unit.exists()]
-    for mark in marks:
-        mark.unlink()
-    return moved
-
-
-def _set_aside(path: Path) -> Path:
-    aside = path.with_name(f"{path.name}.damaged")
-    if aside.is_dir():
-        shutil.rmtree(aside)
-    return path.replace(aside)

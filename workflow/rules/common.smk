@@ -10,7 +10,7 @@ from lorascope.study.analyses import analyses
 from lorascope.study.config import load_config
 from lorascope.study.curves import all_curves, curve, curves, scaling_key
 from lorascope.study.keys import canonical_json
-from lorascope.study.lock import hold_folder
+from lorascope.study.lock import start_run
 from lorascope.study.plan import Plan
 from lorascope.study.sparse_plan import SparsePlan
 

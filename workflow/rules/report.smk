@@ -84,6 +84,7 @@ rule page:
         mem_mb=growing(2000),
         runtime=30,
     params:
+        key=study_key,
         summary=subpath(input.summary, parent=True),
         folder=subpath(output[0], parent=True),
         picture=lambda wildcards, input: (
@@ -94,5 +95,6 @@ rule page:
     shell:
         "exec lorascope report {params.picture}"
         " --summary {params.summary}"
+        " --key {params.key}"
         " --threads {threads}"
         " --out {params.folder} > {log} 2>&1"

@@ -92,6 +92,7 @@ rule sparse_compare:
         mem_mb=growing(2000),
         runtime=30,
     params:
+        key=lambda wildcards: SPARSE.key,
         runs=lambda wildcards: [placed(run.folder) for run in SPARSE.runs],
         folder=subpath(output[0], parent=True),
     message:
@@ -99,6 +100,7 @@ rule sparse_compare:
     shell:
         "exec lorascope sparse-compare"
         " --runs {params.runs}"
+        " --key {params.key}"
         " --threads {threads}"
         " --out {params.folder} 2> {log}"
 
@@ -119,6 +121,7 @@ rule sparse_page:
         mem_mb=growing(2000),
         runtime=30,
     params:
+        key=lambda wildcards: SPARSE.key,
         comparison=subpath(input[0], parent=True),
         folder=subpath(output.page, parent=True),
     message:
@@ -126,5 +129,6 @@ rule sparse_page:
     shell:
         "exec lorascope sparse-report"
         " --comparison {params.comparison}"
+        " --key {params.key}"
         " --threads {threads}"
         " --out {params.folder} > {log} 2>&1"

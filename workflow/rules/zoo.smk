@@ -50,6 +50,7 @@ rule zoo_train:
         "exec lorascope zoo-train {params.base}"
         " --settings {params.settings:q}"
         " --block {wildcards.block}"
+        " --key {wildcards.key}"
         " --threads {threads}"
         " --out {output.shard} 2> {log}"
 
@@ -79,5 +80,6 @@ rule zoo_picture:
         "exec lorascope zoo-picture {params.base}"
         " --settings {params.settings:q}"
         " --shards {input.shards}"
+        " --key {wildcards.key}"
         " --threads {threads}"
         " --out {output} 2> {log}"

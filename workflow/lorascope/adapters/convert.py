@@ -119,7 +119,7 @@ def _write_peft(adapter: AdapterFile, pairs: Mapping[str, Pair], out: Path) -> N
         stem = f"base_model.model.{layer}"
         tensors |= _named((f"{stem}.lora_A.weight", f"{stem}.lora_B.weight"), pair)
     _save(out / "adapter_model.safetensors", tensors, _free_metadata(adapter))
-    write_json(out / CONFIG_NAME, _peft_config(adapter, pairs))
+    write_json(out / CONFIG_NAME, _peft_config(adapter, pairs), signed=False)
 
 
 WRITERS = {"diffusers": _write_diffusers, "kohya": _write_kohya, "peft": _write_peft}

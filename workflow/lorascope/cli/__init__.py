@@ -25,7 +25,7 @@ from lorascope.cli import (
 )
 from lorascope.errors import DamagedFileError, LorascopeError
 
-EXIT_BAD_INPUT = 2
+EXIT_BAD_INPUT, EXIT_MACHINE = 2, 1
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 SUBJECTS = (
     files,
@@ -46,7 +46,7 @@ SUBJECTS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code: its own or 0, or 2 with one line on stderr for bad input."""
+    """Run the command; return its exit code: its own or 0; after one line 2 (bad input) or 1 (machine)."""
     options = make_parser().parse_args(arguments)
     if getattr(options, "threads", None):
         _limit_threads(options.threads)
@@ -60,14 +60,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, less) has what it wanted; Python must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except (OSError, MemoryError, RuntimeError) as error:
+        if not (reason := _machine(error)):
+            raise
+        print(f"lorascope {options.command}: error: {reason}", file=sys.stderr)
+        return EXIT_MACHINE
     return code
+
+
+def _machine(error: Exception) -> str:
+    """Return what the machine lacks, in one line; empty where the error is none of the machine's."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return "out of memory; give this job more, or run fewer at a time (--cores), and run again"
+    if isinstance(error, OSError):
+        return f"{' '.join(str(error).split())}; see to it and run again"
+    return ""
 
 
 def _told(error: LorascopeError, options: argparse.Namespace) -> str:
     """Return the message. A step of the workflow marks a damaged file: the next run makes it again."""
     if not (isinstance(error, DamagedFileError) and getattr(options, "key", "")):
         return str(error)
-    from lorascope.files import mark_damaged
+    from lorascope.leftovers import mark_damaged
 
     try:
         mark_damaged(error.unit)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from lorascope.cli.options import command, json_map, step
-from lorascope.errors import LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError
 
 
 def add(commands) -> None:
@@ -109,15 +109,27 @@ def _sparse_verdict(plan) -> None:
 
 
 def _salvage(options: argparse.Namespace) -> None:
-    from lorascope.files import set_aside_marked
+    from lorascope.leftovers import mark_damaged
     from lorascope.study.config import load_config
     from lorascope.study.plan import Plan
     from lorascope.study.salvage import salvage
 
     plan = Plan(load_config(options.config))
-    for path in set_aside_marked(plan.config["results"]):
-        print(f"Damaged, made again by the next run: {path}")
+    _set_aside(plan.config["results"])
     if options.key and options.key != plan.key():
         raise LorascopeError("data or code changed while the study ran; run snakemake again to finish it")
-    for verdict in salvage(plan):
-        print(verdict)
+    try:
+        for verdict in salvage(plan):
+            print(verdict)
+    except DamagedFileError as error:
+        # Found only now. Nothing else runs any more that could need it.
+        mark_damaged(error.unit)
+        _set_aside(plan.config["results"])
+        raise
+
+
+def _set_aside(results: str) -> None:
+    from lorascope.leftovers import set_aside_marked
+
+    for path in set_aside_marked(results):
+        print(f"Damaged, made again by the next run: {path}", flush=True)

@@ -1,6 +1,5 @@
 """Weights of one layer group: one flat .npy file, matrix by matrix, each [adapters, rows, cols]."""
 
-import hashlib
 import mmap
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lorascope.adapters.names import MatrixInfo
+from lorascope.digests import running_digest
 from lorascope.errors import DamagedFileError, LorascopeError
 from lorascope.files import atomic_path, read_table
 
@@ -20,12 +20,21 @@ class GroupWeights:
     Attributes:
         matrices: the group's matrices, in file order.
         n_adapters: number of adapters.
+        digests: of each matrix over all adapters; None to take the values as they are.
     """
 
-    def __init__(self, path: str | Path, matrices: Sequence[MatrixInfo], n_adapters: int):
+    def __init__(
+        self,
+        path: str | Path,
+        matrices: Sequence[MatrixInfo],
+        n_adapters: int,
+        digests: Sequence[str] | None = None,
+    ):
         self.path = Path(path)
         self.matrices = list(matrices)
         self.n_adapters = n_adapters
+        self.digests = digests
+        self._read_so_far: dict[int, _Reading] = {}
         try:
             mapped = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
@@ -44,19 +53,46 @@ class GroupWeights:
     def open(cls, folder: str | Path, group: str) -> "GroupWeights":
         """Open a layer group of a prepared data set."""
         folder = Path(folder)
-        matrices, n_adapters = read_group_matrices(folder / "layers.parquet", group)
-        return cls(folder / "weights" / f"{group}.npy", matrices, n_adapters)
+        matrices, n_adapters, digests = read_group_matrices(folder / "layers.parquet", group)
+        return cls(folder / "weights" / f"{group}.npy", matrices, n_adapters, digests)
 
     def read(self, matrix: int, start: int, stop: int) -> np.ndarray:
         """Return a view of adapters ``start`` to ``stop`` of one matrix: float32 [n, rows, cols].
 
         Views stay valid, but only the latest is in memory for certain.
+
+        Raises:
+            DamagedFileError: the last rows of a matrix that was read from its first on, in any number of
+                calls, and its digest does not fit.
         """
         # Pages once read count as this process's memory until they are given back.
         self._pages.madvise(mmap.MADV_DONTNEED)
         info, origin = self.matrices[matrix], self._starts[matrix]
         flat = self._values[origin + start * info.size : origin + stop * info.size]
+        if self.digests is not None:
+            self._check(matrix, flat, start, stop)
         return flat.reshape(stop - start, info.rows, info.cols)
+
+    def _check(self, matrix: int, flat: np.ndarray, start: int, stop: int) -> None:
+        """Take rows into the matrix's digest as they pass, which costs no second reading of the file."""
+        if start == 0:
+            self._read_so_far[matrix] = _Reading()
+        reading = self._read_so_far.get(matrix)
+        if reading is None or reading.rows != start:
+            return
+        reading.rows = stop
+        reading.digest.update(flat)
+        if stop == self.n_adapters and reading.digest.hexdigest() != self.digests[matrix]:
+            reason = f"the values of {self.matrices[matrix].name} are not what the layer table's digest says"
+            raise DamagedFileError(self.path, reason, self.path.parent)
+
+
+class _Reading:
+    """How far a matrix was read, and the digest up to there."""
+
+    def __init__(self):
+        self.rows = 0
+        self.digest = running_digest()
 
 
 def _starts(matrices: Sequence[MatrixInfo], n_adapters: int) -> list[int]:
@@ -75,7 +111,7 @@ class GroupWriter:
     def __init__(self, temp: Path, matrices: Sequence[MatrixInfo], n_adapters: int):
         self.matrices = list(matrices)
         self.rows = 0
-        self._digests = {matrix.name: hashlib.blake2b(digest_size=16) for matrix in matrices}
+        self._digests = {matrix.name: running_digest() for matrix in matrices}
         self._file = temp.open("wb")
         starts = _starts(matrices, n_adapters)
         header = {"descr": "<f4", "fortran_order": False, "shape": (starts[-1],)}
@@ -150,8 +186,8 @@ def layer_table(groups: dict[str, list[MatrixInfo]], digests: dict[str, str], n_
     return pa.Table.from_pylist(rows)
 
 
-def read_group_matrices(path: str | Path, group: str) -> tuple[list[MatrixInfo], int]:
-    """Return the matrices of one group and the number of adapters, from the layer table.
+def read_group_matrices(path: str | Path, group: str) -> tuple[list[MatrixInfo], int, list[str]]:
+    """Return the matrices of one group, the number of adapters, and the matrices' digests.
 
     Raises:
         LorascopeError: the table has no such group.
@@ -160,4 +196,5 @@ def read_group_matrices(path: str | Path, group: str) -> tuple[list[MatrixInfo],
     if not rows:
         raise LorascopeError(f"{path}: no layer group '{group}'")
     names = ("column", "layer", "side", "rows", "cols")
-    return [MatrixInfo(*(row[name] for name in names)) for row in rows], rows[0]["adapters"]
+    matrices = [MatrixInfo(*(row[name] for name in names)) for row in rows]
+    return matrices, rows[0]["adapters"], [row["digest"] for row in rows]

@@ -1,22 +1,18 @@
 """Fit a representation to the training part, layer by layer; fits are one safetensors file a group."""
 
-import json
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from threadpoolctl import threadpool_limits
 
-from lorascope.errors import DamagedFileError, LorascopeError
+from lorascope.errors import LorascopeError
 from lorascope.features.layer_weights import Layer, LayeredWeights, factor_blocks, layers_of
 from lorascope.features.registry import load_layer
-from lorascope.files import METADATA_KEY, atomic_path
+from lorascope.tensor_files import read_tensors, write_tensors
 
 SEED = 42
 # Beside the arrays of each layer: the shape of ΔW that they fit.
 SHAPE = "shape"
-_ENTRY = METADATA_KEY.decode()
 
 Fits = dict[str, dict[str, np.ndarray]]
 
@@ -52,7 +48,7 @@ def fit(
     # One thread: sums split between threads would round differently.
     with threadpool_limits(1):
         arrays = {
-            f"{layer.name}/{name}": np.ascontiguousarray(array)
+            f"{layer.name}/{name}": array
             for layer in layers
             for name, array in _fit_layer(module, weights, layer, rows).items()
         }
@@ -61,9 +57,7 @@ def fit(
         "representation": representation,
         "fitted_adapters": int(rows.sum()),
     }
-    with atomic_path(out_path) as temp:
-        # One metadata entry only: safetensors writes several in an order that changes from run to run.
-        save_file(arrays, temp, metadata={_ENTRY: json.dumps(about, sort_keys=True)})
+    write_tensors(out_path, arrays, about)
 
 
 def _fit_rows(n_adapters: int, train_rows: np.ndarray, most: int | None) -> np.ndarray:
@@ -94,15 +88,8 @@ def load_fit(path: str | Path, representation: str) -> Fits:
     Raises:
         LorascopeError: the file is missing, damaged, or of another representation.
     """
-    try:
-        with safe_open(path, framework="numpy") as opened:
-            about = json.loads((opened.metadata() or {}).get(_ENTRY, "{}"))
-            arrays = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118, no dict
-    except SafetensorError as error:
-        raise DamagedFileError(path, f"not a readable fit ({error})") from None
-    except OSError as error:
-        raise LorascopeError(f"{path}: not a readable fit ({error}); fit it again") from None
-    if (found := about.get("representation")) != representation:
+    about, arrays = read_tensors(path)
+    if (found := (about or {}).get("representation")) != representation:
         raise LorascopeError(f"{path}: a fit of '{found}', not of '{representation}'; fit the latter")
     fits: Fits = {}
     for key, array in arrays.items():

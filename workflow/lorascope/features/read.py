@@ -5,11 +5,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lorascope.errors import DamagedFileError, LorascopeError
-from lorascope.files import METADATA_KEY, content_is_wrong
+from lorascope.files import METADATA_KEY, PARQUET_ERRORS, check_parquet, content_is_wrong
 
 
 def read_features(
@@ -52,10 +51,12 @@ def matrix_of(column: str) -> str:
 
 def _open(path: str | Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        check_parquet(path, file)
+        return file
     except FileNotFoundError:
         raise LorascopeError(f"{path}: no such file; extract its features first") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except PARQUET_ERRORS as error:
         raise _damaged(path, error) from None
 
 
@@ -102,7 +103,7 @@ def _representation(path: str | Path, file: pq.ParquetFile) -> str:
     try:
         return json.loads(file.schema_arrow.metadata[METADATA_KEY])["representation"]
     except (TypeError, KeyError):
-        raise LorascopeError(f"{path}: not a feature file; delete it and run again") from None
+        raise DamagedFileError(path, "not a feature file") from None
 
 
 def _check_found(matrices: Collection[str], names: Sequence[str], paths: Sequence[str | Path]) -> None:
@@ -118,7 +119,7 @@ def _read_into(table: np.ndarray, path: str | Path, file: pq.ParquetFile, column
     for group in range(file.num_row_groups):
         try:
             rows = file.read_row_group(group, columns=columns, use_threads=False)
-        except (pa.ArrowInvalid, OSError) as error:
+        except PARQUET_ERRORS as error:
             raise _damaged(path, error) from None
         (batch,) = rows.combine_chunks().to_batches()
         table[start : start + batch.num_rows] = batch.to_tensor(row_major=True).to_numpy()

@@ -4,21 +4,17 @@ One safetensors file a seed: arrays ``scaling/…`` and ``probe/…``, and in th
 ``lorascope``, what the fields of :class:`SavedProbe` say.
 """
 
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from lorascope.errors import LorascopeError
-from lorascope.files import METADATA_KEY, atomic_path
+from lorascope.errors import DamagedFileError, LorascopeError
 from lorascope.probes.predictors import PREDICTORS
 from lorascope.probes.registry import FACTOR_PROBES, MODULES, network_answers
 from lorascope.probes.scaling import Scaling
+from lorascope.tensor_files import read_tensors, write_tensors
 
-_ENTRY = METADATA_KEY.decode()
 _SCALING, _PROBE = "scaling/", "probe/"
 
 
@@ -81,11 +77,7 @@ def save_probe(path: str | Path, probe: SavedProbe) -> None:
     """Write a probe atomically."""
     arrays = {f"{_PROBE}{name}": array for name, array in probe.state.items()}
     arrays |= {f"{_SCALING}mean": probe.scaling.mean, f"{_SCALING}scale": probe.scaling.scale}
-    # One metadata entry only: safetensors writes several in an order that changes from run to run.
-    header = {_ENTRY: json.dumps(asdict(probe.card), sort_keys=True)}
-    with atomic_path(path) as temp:
-        # safetensors writes the memory as it lies.
-        save_file({name: np.array(array, order="C") for name, array in arrays.items()}, temp, header)
+    write_tensors(path, arrays, asdict(probe.card))
 
 
 def load_probe(path: str | Path) -> SavedProbe:
@@ -95,15 +87,16 @@ def load_probe(path: str | Path) -> SavedProbe:
         LorascopeError: the file is missing, damaged, or holds no probe that is known.
     """
     try:
-        with safe_open(path, framework="numpy") as opened:
-            header = (opened.metadata() or {}).get(_ENTRY)
-            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, no dict
-    except (SafetensorError, OSError) as error:
-        raise LorascopeError(f"{path}: not a readable probe ({error}); train its cell again") from None
+        about, arrays = read_tensors(path)
+    except DamagedFileError as error:
+        raise LorascopeError(
+            f"{path}: not a readable probe ({error.args[1]}); delete it and the .probes.json of its seeds, "
+            "and run snakemake"
+        ) from None
     try:
-        card = ProbeCard(**json.loads(header or "{}"))
+        card = ProbeCard(**(about or {}))
         scaling = Scaling(arrays[f"{_SCALING}mean"], arrays[f"{_SCALING}scale"])
-    except (TypeError, KeyError, json.JSONDecodeError):
+    except (TypeError, KeyError):
         raise LorascopeError(f"{path}: not a saved probe; give a *.probe.safetensors of a study") from None
     if card.names.get("probe") not in MODULES:
         raise LorascopeError(f"{path}: probe '{card.names.get('probe')}' is not known; update lorascope")

@@ -113,7 +113,7 @@ def train_block(
         One line for the log as each seed finishes.
     """
     folder = Path(folder)
-    missing = [seed for seed in seeds if not _seed_file(folder, seed, "runs").exists()]
+    missing = [seed for seed in seeds if not _is_done(folder, seed)]
     if missing:
         cell = load()
         for run in run_probe(
@@ -122,7 +122,6 @@ def train_block(
             row = _runs_row(run, cell)
             write_table(_seed_file(folder, run.seed, "details"), _details_row(run, cell), provenance)
             save_probe(probe_file(folder, run.seed), _saved_probe(run, cell, provenance))
-            # Last, because a seed whose row of scores exists counts as done.
             write_table(_seed_file(folder, run.seed, "runs"), row, provenance)
             yield _log_line(row.to_pylist()[0])
     for kind in ("details", "runs"):
@@ -141,6 +140,12 @@ def _seed_file(folder: Path, seed: int, kind: str) -> Path:
 def probe_file(folder: str | Path, seed: int) -> Path:
     """Return where the trained probe of a seed lies in the cell's folder."""
     return Path(folder, "seeds", f"seed-{seed}.probe.safetensors")
+
+
+def _is_done(folder: Path, seed: int) -> bool:
+    """All three, because one that was damaged may have been set aside."""
+    tables = (_seed_file(folder, seed, kind) for kind in ("details", "runs"))
+    return all(path.exists() for path in (*tables, probe_file(folder, seed)))
 
 
 def _saved_probe(run: Run, cell: CellInput, provenance: dict) -> SavedProbe:

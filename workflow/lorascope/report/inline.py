@@ -2,13 +2,14 @@
 
 import base64
 import html
+import io
 import json
 import re
 from pathlib import Path
 
 import markupsafe
 
-from lorascope.errors import LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError
 from lorascope.report.style import GRID, INK, MUTED, SERIES
 
 # Each colour of the figures is a variable of the page, so that it follows the light or dark theme.
@@ -55,6 +56,7 @@ def data_address(path: str | Path) -> str:
     """Return a picture as a data: address.
 
     Raises:
+        DamagedFileError: the picture is a PNG whose checksums do not fit.
         LorascopeError: the picture is missing or of a type that browsers do not show.
     """
     path = Path(path)
@@ -65,4 +67,16 @@ def data_address(path: str | Path) -> str:
         content = path.read_bytes()
     except FileNotFoundError:
         raise LorascopeError(f"{path}: no such picture") from None
+    if kind == PICTURE_TYPES[".png"]:
+        _check_png(path, content)
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _check_png(path: Path, content: bytes) -> None:
+    """Compare the checksums that a PNG holds."""
+    from PIL import Image
+
+    try:
+        Image.open(io.BytesIO(content)).verify()
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DamagedFileError(path, f"not a readable picture ({error})") from None

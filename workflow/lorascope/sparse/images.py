@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lorascope.errors import LorascopeError
+from lorascope.digests import digest_of
+from lorascope.errors import DamagedFileError
 from lorascope.files import read_json
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -34,13 +35,21 @@ def open_images(folder: str | Path) -> Images:
     """Open what ``lorascope sparse-images`` wrote.
 
     Raises:
-        LorascopeError: a file is missing or damaged.
+        DamagedFileError: a file is not what the manifest says.
+        LorascopeError: there are no prepared images.
     """
     folder = Path(folder)
     about = read_json(folder / "manifest.json")
+    names, digests = ("images", "labels", "parts"), about.get("digests", {})
+    arrays = (_open_array(folder / f"{name}.npy", digests.get(name)) for name in names)
+    return Images(*arrays, about["classes"], about["mean"], about["std"])
+
+
+def _open_array(path: Path, digest: str | None) -> np.ndarray:
     try:
-        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        classes, parts = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("labels", "parts"))
-        return Images(images, classes, parts, about["classes"], about["mean"], about["std"])
-    except (OSError, ValueError, KeyError) as error:
-        raise LorascopeError(f"{folder}: no prepared images ({error}); delete it and run again") from None
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DamagedFileError(path, f"not readable ({error})", path.parent) from None
+    if digest is not None and digest_of(array) != digest:
+        raise DamagedFileError(path, "its content is not what its digest says", path.parent)
+    return array

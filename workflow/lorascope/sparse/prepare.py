@@ -1,10 +1,10 @@
 """Prepare images once: one array that every run maps into memory, with its classes, split and manifest."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
+from lorascope.digests import digest_of
 from lorascope.errors import LorascopeError
 from lorascope.files import atomic_path, write_json
 from lorascope.sparse.images import TEST, TRAIN, VALIDATION
@@ -40,9 +40,7 @@ def prepare_images(settings: dict, out: str | Path, provenance: dict) -> None:
         **channel_moments(read.images[parts == TRAIN]),
         "shape": list(read.images.shape),
         "split": {name: int((parts == part).sum()) for part, name in PART_NAMES.items()},
-        "digests": {
-            name: hashlib.sha256(np.ascontiguousarray(own)).hexdigest() for name, own in arrays.items()
-        },
+        "digests": {name: digest_of(np.ascontiguousarray(own)) for name, own in arrays.items()},
         "provenance": provenance,
     }
     # Last: a folder with a manifest is whole.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lorascope.errors import LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError
 from lorascope.files import read_json, read_table
 
 COLUMNS = (
@@ -66,12 +66,15 @@ def read_runs(folders: Sequence[str | Path]) -> tuple[list[Run], list[dict[str, 
         The runs, and for each folder without one its ``run`` and ``reason``.
 
     Raises:
+        DamagedFileError: a file of a run is damaged.
         LorascopeError: no run at all, one twice, or runs whose settings differ in more than the gate.
     """
     runs, problems = [], []
     for folder in folders:
         try:
             runs.append(_read_run(Path(folder)))
+        except DamagedFileError:
+            raise
         except LorascopeError as error:
             problems.append({"run": str(folder), "reason": str(error)})
     if not runs:

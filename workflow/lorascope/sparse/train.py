@@ -1,21 +1,18 @@
 """Train one gate with one seed, keeping a checkpoint an epoch, so that a kill costs one epoch at the most."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from lorascope.errors import LorascopeError
-from lorascope.files import atomic_path, write_json, write_table
+from lorascope.files import write_json, write_table
 from lorascope.sparse.images import TRAIN, open_images
 from lorascope.sparse.settings import TrainSettings
 from lorascope.sparse.training import Training
+from lorascope.tensor_files import read_tensors, write_tensors
 
 CHECKPOINT = "checkpoint.safetensors"
-METADATA_KEY = "lorascope"
 FLOATS = pa.float64()
 COLUMNS = pa.schema(
     {
@@ -103,25 +100,19 @@ def _facts(training: Training) -> dict:
 
 
 def _save(path: Path, tensors: dict, about: dict) -> None:
-    stored = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    with atomic_path(path) as temp:
-        save_file(stored, temp, metadata={METADATA_KEY: json.dumps(about, sort_keys=True)})
+    write_tensors(path, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}, about)
 
 
 def _resume(path: Path, training: Training, run: dict) -> list[dict]:
     """Load the checkpoint into ``training``; return the rows of the epochs that it has behind it."""
     if not path.exists():
         return []
-    try:
-        with safe_open(path, framework="pt", device=training.device) as file:
-            about = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
-            if about.get("run") != run:
-                raise LorascopeError(f"{path}: of another run; delete it or choose another folder")
-            training.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except SafetensorError as error:
-        raise LorascopeError(
-            f"{path}: not a readable checkpoint ({error}); delete it and run again"
-        ) from None
+    import torch
+
+    about, arrays = read_tensors(path)
+    if (about or {}).get("run") != run:
+        raise LorascopeError(f"{path}: of another run; delete it or choose another folder")
+    training.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return about["rows"]
 
 

@@ -1,10 +1,12 @@
-"""One run at a time in a folder; a killed run leaves no lock behind."""
+"""One run at a time in a folder; a killed run leaves no lock behind, and no temp files for the next."""
 
 import fcntl
 from pathlib import Path
 from typing import IO
 
 from lorascope.errors import LorascopeError
+from lorascope.files import write_bytes
+from lorascope.leftovers import sweep
 
 LOCK = Path(".snakemake", "lorascope.lock")
 
@@ -31,3 +33,18 @@ def hold_folder() -> None:
             f"another snakemake is running in {Path.cwd()}; wait for it or stop it"
         ) from None
     _held.append(file)
+
+
+def start_run(results: str) -> None:
+    """Hold the working directory, and make sure that results can be written there.
+
+    Raises:
+        LorascopeError: another run holds the folder, or nothing can be written.
+    """
+    hold_folder()
+    try:
+        write_bytes(Path(results, ".writable"), b"")
+        Path(results, ".writable").unlink()
+    except OSError as error:
+        raise LorascopeError(f"{results}: {error.strerror}; results cannot be written there") from None
+    sweep(results)

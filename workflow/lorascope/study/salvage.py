@@ -1,10 +1,8 @@
 """A report on a study of which a part failed."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from lorascope.files import write_bytes
 from lorascope.report.page import write_report
 from lorascope.report.text import verdict
 from lorascope.stats.aggregate import aggregate
@@ -20,15 +18,6 @@ def salvage(plan: Plan) -> Iterator[str]:
             aggregate(study, summary)
             picture = next((path for path in plan.picture(dataset) if Path(path).exists()), None)
             page = write_report(summary, report, picture)
-            _outdate(plan.stamp(dataset))
+            # A partial page is no study's: without its stamp the next run makes tables and page again.
+            Path(plan.stamp(dataset)).unlink(missing_ok=True)
             yield verdict(summary, page)
-
-
-def _outdate(stamp: str) -> None:
-    """Make the results just written older than their stamp.
-
-    Snakemake does not miss an intermediate file behind a final one that looks up to date: without this,
-    the next run would take the partial page for the whole one and never try the failed cells again. The
-    time is written into the stamp because an unchanged content would not count as newer.
-    """
-    write_bytes(stamp, f"partial results of {time.time_ns()}\n".encode())

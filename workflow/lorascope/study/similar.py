@@ -60,7 +60,7 @@ def mean_cosines(study: FinishedStudy, file: FittedFile) -> np.ndarray:
         weights, layer = task
         down, up = (file.matrices[weights.matrices[matrix].name] for matrix in (layer.down, layer.up))
         # A view of its own: threads that share one would take each other's pages away.
-        own = GroupWeights(weights.path, weights.matrices, weights.n_adapters)
+        own = GroupWeights(weights.path, weights.matrices, weights.n_adapters, weights.digests)
         stored = (own.read(matrix, 0, own.n_adapters) for matrix in (layer.down, layer.up))
         return ratio(inner_products(*stored, down, up), norms[layer.name] * file.norms[layer.name])
 

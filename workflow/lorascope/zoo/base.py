@@ -1,18 +1,15 @@
 """The frozen base: how it is trained, measured, stored and loaded."""
 
-import json
 import logging
 import math
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lorascope.errors import LorascopeError
-from lorascope.files import atomic_path
+from lorascope.tensor_files import read_tensors, write_tensors
 from lorascope.zoo.diffusion import TIMESTEPS, denoising_losses
 from lorascope.zoo.images import LATENT_SHAPE, Images
 from lorascope.zoo.optimizer import AdamW
@@ -21,7 +18,6 @@ from lorascope.zoo.recipe import Recipe
 from lorascope.zoo.unet import UNet
 
 SHIPPED = Path(__file__).parent / "base.safetensors"
-METADATA_KEY = "lorascope"
 WARM_UP = 50
 CHECK_EVERY = 100
 HELD_OUT = 1000
@@ -115,9 +111,7 @@ def save_base(recipe: Recipe, unet: UNet, curve: list[dict], path: str | Path) -
         "held_out_losses": curve,
         "diffusers_config": recipe.architecture.diffusers_config(LATENT_SHAPE[-1]),
     }
-    weights = {name: weight.half().contiguous() for name, weight in unet.state_dict().items()}
-    with atomic_path(path) as temp:
-        save_file(weights, temp, metadata={METADATA_KEY: json.dumps(about, sort_keys=True)})
+    write_tensors(path, {name: weight.half().numpy() for name, weight in unet.state_dict().items()}, about)
 
 
 def base_about(path: str | Path) -> dict:
@@ -142,12 +136,7 @@ def load_base(recipe: Recipe, path: str | Path | None = None) -> UNet:
 
 
 def _open(path: str | Path) -> tuple[dict[str, Tensor], dict]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get(METADATA_KEY, "null"))
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
-    except (FileNotFoundError, SafetensorError) as error:
-        raise LorascopeError(f"{path}: not a readable base ({error}); delete it and run again") from None
+    about, arrays = read_tensors(path)
     if about is None:
-        raise LorascopeError(f"{path}: its header lacks {METADATA_KEY!r}, so it is no base of a zoo")
-    return weights, about
+        raise LorascopeError(f"{path}: its header lacks 'lorascope', so it is no base of a zoo")
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}, about

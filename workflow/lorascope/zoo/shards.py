@@ -5,18 +5,16 @@ all tensors are a PEFT state dict. The header holds, as JSON under ``lorascope``
 ``rank``, ``alpha``, ``recipe``.
 """
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from lorascope.errors import LorascopeError
 from lorascope.files import atomic_path, write_json
+from lorascope.tensor_files import read_tensors, write_tensors
 
-METADATA_KEY = "lorascope"
 PREFIX = "base_model.model."
 
 
@@ -34,12 +32,9 @@ def write_shard(path: str | Path, shard: Shard) -> None:
     """Write ``shard`` atomically."""
     tensors = {}
     for layer, (A, B) in shard.factors.items():
-        tensors[f"{PREFIX}{layer}.lora_A.weight"] = np.ascontiguousarray(A)
-        tensors[f"{PREFIX}{layer}.lora_B.weight"] = np.ascontiguousarray(B)
-    about = {key: value for key, value in shard._asdict().items() if key != "factors"}
-    with atomic_path(path) as temp:
-        # One metadata entry only: safetensors writes several in an order that changes from run to run.
-        save_file(tensors, temp, metadata={METADATA_KEY: json.dumps(about, sort_keys=True)})
+        tensors[f"{PREFIX}{layer}.lora_A.weight"] = A
+        tensors[f"{PREFIX}{layer}.lora_B.weight"] = B
+    write_tensors(path, tensors, {key: value for key, value in shard._asdict().items() if key != "factors"})
 
 
 def read_shard(path: str | Path) -> Shard:
@@ -73,7 +68,7 @@ def export_adapter(shard_path: str | Path, adapter_id: str, folder: str | Path) 
     folder = Path(folder)
     with atomic_path(folder / "adapter_model.safetensors") as temp:
         save_file({key: stack[row] for key, stack in tensors.items()}, temp, metadata={"format": "pt"})
-    write_json(folder / "adapter_config.json", _peft_config(about["rank"], about["alpha"]))
+    write_json(folder / "adapter_config.json", _peft_config(about["rank"], about["alpha"]), signed=False)
 
 
 def _peft_config(rank: int, alpha: float) -> dict:
@@ -91,12 +86,7 @@ def _peft_config(rank: int, alpha: float) -> dict:
 
 
 def _read(path: str | Path) -> tuple[dict, dict[str, np.ndarray]]:
-    try:
-        with safe_open(path, framework="np") as file:
-            stored = (file.metadata() or {}).get(METADATA_KEY)
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, no dict
-    except (FileNotFoundError, SafetensorError) as error:
-        raise LorascopeError(f"{path}: not a readable shard ({error}); delete it and run again") from None
-    if stored is None:
-        raise LorascopeError(f"{path}: its header lacks {METADATA_KEY!r}, so it is no shard of a zoo")
-    return json.loads(stored), tensors
+    about, tensors = read_tensors(path)
+    if about is None:
+        raise LorascopeError(f"{path}: its header lacks 'lorascope', so it is no shard of a zoo")
+    return about, tensors

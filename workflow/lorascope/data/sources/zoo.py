@@ -10,6 +10,7 @@ from lorascope.adapters.names import MatrixInfo, check_matrices, parse_matrix_na
 from lorascope.data.sources.base import Batch, Source
 from lorascope.errors import DamagedFileError, LorascopeError
 from lorascope.files import read_table
+from lorascope.tensor_files import read_tensors
 
 
 def load_zoo(shards: Sequence[str | Path]) -> Source:
@@ -29,7 +30,7 @@ def load_zoo(shards: Sequence[str | Path]) -> Source:
 
     def batches() -> Iterator[Batch]:
         for shard in shards:
-            yield _read(shard, matrices)
+            yield _chosen(shard, read_tensors(shard)[1], matrices)
 
     return Source(matrices, pa.concat_tables(tables), batches, {"shards": len(shards)})
 
@@ -43,21 +44,15 @@ def _matrices(shard: str | Path) -> list[MatrixInfo]:
                 if named is None:
                     raise LorascopeError(f"{shard}: '{column}' names no LoRA matrix")
                 matrices.append(MatrixInfo(column, *named, *opened.get_slice(column).get_shape()[1:]))
-    except (SafetensorError, FileNotFoundError) as error:
-        raise _unreadable(shard, error) from None
+    except FileNotFoundError:
+        raise LorascopeError(f"{shard}: no such shard; run again") from None
+    except SafetensorError as error:
+        raise DamagedFileError(shard, f"not a readable shard ({error})") from None
     return matrices
 
 
-def _read(shard: str | Path, matrices: Sequence[MatrixInfo]) -> Batch:
-    try:
-        with safe_open(shard, framework="numpy") as opened:
-            return {matrix.column: opened.get_tensor(matrix.column) for matrix in matrices}
-    except (SafetensorError, FileNotFoundError) as error:
-        raise _unreadable(shard, error) from None
-
-
-def _unreadable(shard: str | Path, error: Exception) -> LorascopeError:
-    reason = f"not a readable shard ({error})"
-    if isinstance(error, SafetensorError):
-        return DamagedFileError(shard, reason)
-    return LorascopeError(f"{shard}: {reason}; run again")
+def _chosen(shard: str | Path, tensors: Batch, matrices: Sequence[MatrixInfo]) -> Batch:
+    columns = [matrix.column for matrix in matrices]
+    if absent := [column for column in columns if column not in tensors]:
+        raise LorascopeError(f"{shard}: lacks {absent[0]} of the first shard; delete it and run again")
+    return {column: tensors[column] for column in columns}
