@@ -89,6 +89,7 @@ def test_values_do_not_depend_on_chunks(tmp_path, monkeypatch, row_chunk, block)
     monkeypatch.setattr("lorascope.features.extract.BLOCK_ENTRIES", 1 << 17)
     whole = extract_all(weights, tmp_path / "whole")
     monkeypatch.setattr("lorascope.features.extract.BLOCK_ENTRIES", block)
+    monkeypatch.setattr("lorascope.features.namespace.TILE_ENTRIES", max(block // 3, 1))
     chunked = extract_all(weights, tmp_path / "chunked", row_chunk=row_chunk)
     for name in COMPUTED:
         assert pq.ParquetFile(chunked[name]).num_row_groups == -(-21 // row_chunk)

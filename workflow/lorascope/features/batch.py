@@ -1,10 +1,11 @@
 """One matrix of many adapters, with the intermediates that representations share."""
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from lorascope.features.namespace import Array, namespace_of, sort_rows
+from lorascope.features.namespace import Array, in_tiles, namespace_of, sort_rows
 from lorascope.features.singular_values import singular_values
 
 # All that any representation uses, so that one pass over the order statistics serves them all.
@@ -65,45 +66,39 @@ class MatrixBatch:
         return self.xp.asarray(self.entries, dtype=self.xp.float64)
 
     @cached_property
+    def sums(self) -> "Sums":
+        """Sums over the entries."""
+        return Sums(*in_tiles(_sums, self.entries))
+
+    @cached_property
     def mean(self) -> Array:
         """Mean, float64 [n]."""
-        return row_sums(self.double) / self.size
+        return self.sums.entries / self.size
 
     @cached_property
-    def deviations(self) -> Array:
-        """Entries minus their mean, float64 [n, size]."""
-        return self.double - self.mean[:, None]
-
-    @cached_property
-    def _squared_deviations(self) -> Array:
-        return self.deviations * self.deviations
-
-    @cached_property
-    def variance(self) -> Array:
-        """Mean squared deviation (divisor size), float64 [n]."""
-        return self.xp.linalg.vecdot(self.deviations, self.deviations) / self.size
+    def _variance(self) -> Array:
+        return self.sums.squared_deviations / self.size
 
     @cached_property
     def std(self) -> Array:
         """Standard deviation with divisor size − 1, float64 [n]; 0 for a single entry."""
-        return self.xp.sqrt(self.variance * (self.size / max(self.size - 1, 1)))
+        return self.xp.sqrt(self.sums.squared_deviations / max(self.size - 1, 1))
 
     @cached_property
     def skewness(self) -> Array:
         """Third standardised moment, float64 [n]; 0 where all entries are equal."""
-        third = self.xp.linalg.vecdot(self._squared_deviations, self.deviations) / self.size
-        return ratio(third, self.variance * self.xp.sqrt(self.variance))
+        third = self.sums.cubed_deviations / self.size
+        return ratio(third, self._variance * self.xp.sqrt(self._variance))
 
     @cached_property
     def kurtosis(self) -> Array:
         """Fourth standardised moment (3 for a normal law), float64 [n]; 0 where all entries are equal."""
-        fourth = self.xp.linalg.vecdot(self._squared_deviations, self._squared_deviations) / self.size
-        return ratio(fourth, self.variance**2)
+        return ratio(self.sums.fourth_powers_of_deviations / self.size, self._variance**2)
 
     @cached_property
     def frobenius(self) -> Array:
         """Frobenius norm, float64 [n]."""
-        return self.xp.sqrt(self.xp.linalg.vecdot(self.double, self.double))
+        return self.xp.sqrt(self.sums.squares)
 
     @cached_property
     def percentiles(self) -> Array:
@@ -123,6 +118,40 @@ class MatrixBatch:
     def singular_values(self) -> Array:
         """Singular values in descending order, float64 [n, min(rows, cols)]; see :func:`singular_values`."""
         return singular_values(self.values, self.frobenius)
+
+
+class Sums(NamedTuple):
+    """Sums over the entries of each matrix and over their deviations from its mean, float64 [n] each."""
+
+    entries: Array
+    absolute: Array
+    squares: Array
+    absolute_deviations: Array
+    squared_deviations: Array
+    cubed_deviations: Array
+    fourth_powers_of_deviations: Array
+
+
+def _sums(entries: Array) -> Sums:
+    """Return the sums of each row of float32 [n, size]."""
+    xp = namespace_of(entries)
+    dot = xp.linalg.vecdot
+    # Two arrays, written over again and again: to bring new memory into cache costs as much as a sum.
+    values = xp.asarray(entries, dtype=xp.float64)
+    work = xp.abs(values)
+    total, absolute, squares = row_sums(values), row_sums(work), dot(values, values)
+    values -= total[:, None] / values.shape[1]
+    absolute_deviations = row_sums(xp.abs(values, out=work))
+    xp.multiply(values, values, out=work)
+    return Sums(
+        total,
+        absolute,
+        squares,
+        absolute_deviations,
+        dot(values, values),
+        dot(work, values),
+        dot(work, work),
+    )
 
 
 def row_sums(values: Array) -> Array:

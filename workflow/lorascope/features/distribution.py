@@ -2,7 +2,7 @@
 
 import math
 
-from lorascope.features.batch import PERCENTS, MatrixBatch, ratio, row_sums
+from lorascope.features.batch import PERCENTS, MatrixBatch, ratio
 from lorascope.features.columns import as_columns
 from lorascope.features.namespace import Array
 from lorascope.features.singular_values import FLOAT32_ROUNDING
@@ -31,7 +31,7 @@ def compute(batch: MatrixBatch) -> Array:
     return as_columns(
         batch.percentiles[:, 1:-1],
         at[75] - at[25],
-        row_sums(batch.xp.abs(batch.deviations)) / batch.size,
+        batch.sums.absolute_deviations / batch.size,
         _std_over_absolute_mean(batch),
         batch.skewness,
         batch.kurtosis,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lorascope.features.batch import MatrixBatch, ratio, row_sums
+from lorascope.features.batch import MatrixBatch, ratio
 from lorascope.features.columns import as_columns
 from lorascope.features.namespace import Array
 
@@ -41,12 +41,11 @@ def compute(batch: MatrixBatch) -> Array:
 def _largest_absolute_sums(batch: MatrixBatch) -> tuple[Array, Array]:
     """Return the largest absolute column sum and row sum of each matrix, [n] and [n]."""
     _, rows, cols = batch.values.shape
-    absolute = batch.xp.abs(batch.double)
     if rows == 1:
-        return batch.peak, row_sums(absolute)
+        return batch.peak, batch.sums.absolute
     if cols == 1:
-        return row_sums(absolute), batch.peak
-    absolute = absolute.reshape(batch.values.shape)
+        return batch.sums.absolute, batch.peak
+    absolute = batch.xp.abs(batch.double).reshape(batch.values.shape)
     sums_of_columns = batch.on_device(np.ones(rows)) @ absolute
     sums_of_rows = absolute @ batch.on_device(np.ones(cols))
     return batch.xp.amax(sums_of_columns, -1), batch.xp.amax(sums_of_rows, -1)

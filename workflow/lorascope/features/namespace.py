@@ -5,6 +5,8 @@ know the functions and positional arguments that are used; the few that differ a
 only once there is a tensor.
 """
 
+import math
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     import torch
 
 Array: TypeAlias = "np.ndarray | torch.Tensor"
+
+# Entries of a tile: enough that calls cost little, few enough that intermediates in float64 stay in cache.
+TILE_ENTRIES = 1 << 17
 
 
 def namespace_of(array: Array) -> ModuleType:
@@ -33,6 +38,20 @@ def as_numpy(array: Array) -> np.ndarray:
 def contiguous(array: Array) -> Array:
     """Return the array with its entries in row-major order, copied only if they are not."""
     return np.ascontiguousarray(array) if isinstance(array, np.ndarray) else array.contiguous()
+
+
+def in_tiles(function: Callable[..., tuple[Array, ...]], *arrays: Array) -> tuple[Array, ...]:
+    """Return ``function(*arrays)``, on the host some rows at a time: what it makes on its way stays in cache.
+
+    Args:
+        function: returns arrays whose rows depend on the same row of its arguments alone.
+        arrays: all of the same length; the first decides how many rows are a tile.
+    """
+    rows, step = len(arrays[0]), max(TILE_ENTRIES // math.prod(arrays[0].shape[1:]), 1)
+    if rows <= step or not isinstance(arrays[0], np.ndarray):
+        return function(*arrays)
+    tiles = [function(*(array[start : start + step] for array in arrays)) for start in range(0, rows, step)]
+    return tuple(np.concatenate(parts) for parts in zip(*tiles, strict=True))
 
 
 def sort_rows(array: Array) -> Array:
