@@ -18,8 +18,8 @@ from lorascope.features.registry import load
 # Adapters per row group. More rows spread parquet's cost per column over more values (11,520 columns for all
 # representations of 128 matrices); fewer need less memory (4 bytes · rows · columns).
 ROW_CHUNK = 8192
-# Entries worked on at a time: enough that calls cost little, few enough that intermediates stay in cache.
-BLOCK_ENTRIES = 1 << 18
+# Entries worked on at a time: enough that calls cost little; what is too large for the cache goes in tiles.
+BLOCK_ENTRIES = 1 << 20
 _LARGEST_TEMPORARY = 24 << 20
 
 

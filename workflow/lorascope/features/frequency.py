@@ -4,7 +4,7 @@ import numpy as np
 
 from lorascope.features.batch import MatrixBatch, ratio
 from lorascope.features.columns import as_columns
-from lorascope.features.namespace import Array, contiguous, namespace_of, power_of_two, sort_rows
+from lorascope.features.namespace import Array, contiguous, in_tiles, namespace_of, power_of_two, sort_rows
 
 TOP = 10
 NAMES = (
@@ -31,10 +31,7 @@ def compute(batch: MatrixBatch) -> Array:
         float32 [n_adapters, 14].
     """
     scale = _scale_to_safe_range(batch.peak)
-    magnitudes = _half_spectrum(_long_rows(batch), scale)
-    cols = max(batch.values.shape[1:])
-    top = _top(magnitudes, cols)
-    mean, std = _mean_and_std(magnitudes, cols)
+    top, mean, std = in_tiles(_summaries, batch.values, scale)
     energy = batch.size * (std**2 + mean**2)
     share = ratio(batch.xp.linalg.vecdot(top, top), energy).clip(max=1)
     return as_columns(top / scale[:, None], mean / scale, std / scale, top[:, 0] / scale, share)
@@ -49,11 +46,18 @@ def _scale_to_safe_range(peak: Array) -> Array:
     return xp.where(ordinary, 1.0, power_of_two(-exponent))
 
 
-def _long_rows(batch: MatrixBatch) -> Array:
+def _summaries(values: Array, scale: Array) -> tuple[Array, Array, Array]:
+    """Return the ten largest magnitudes [n, 10], and mean and standard deviation [n] of all."""
+    rows = _long_rows(values)
+    magnitudes, cols = _half_spectrum(rows, scale), rows.shape[2]
+    return _top(magnitudes, cols), *_mean_and_std(magnitudes, cols)
+
+
+def _long_rows(values: Array) -> Array:
     """Return the matrices with the longer side last, float64 [n, short, long]."""
-    _, rows, cols = batch.values.shape
-    values = batch.double.reshape(batch.values.shape)
-    return contiguous(values if rows <= cols else values.swapaxes(1, 2))
+    _, rows, cols = values.shape
+    xp = namespace_of(values)
+    return xp.asarray(contiguous(values if rows <= cols else values.swapaxes(1, 2)), dtype=xp.float64)
 
 
 def _half_spectrum(values: Array, scale: Array) -> Array:
