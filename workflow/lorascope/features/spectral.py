@@ -33,24 +33,26 @@ def compute(batch: MatrixBatch) -> Array:
         float32 [n_adapters, 32].
     """
     singular_values = batch.singular_values
-    top = _top(singular_values)
+    # Zeros are filled in last: a matrix of rank 1 needs little more than its norm.
+    top = singular_values[:, :TOP]
+    following = _filled(top, top.shape[1] + 1)[:, 1:]
     nuclear = singular_values.sum(axis=-1)
     return as_columns(
-        top,
-        ratio(top, top.sum(axis=-1, keepdims=True)),
-        ratio(top[:, :-1] - top[:, 1:], top[:, :-1]),
+        _filled(top, TOP),
+        _filled(ratio(top, top.sum(axis=-1, keepdims=True)), TOP),
+        _filled(ratio(top - following, top)[:, : TOP - 1], TOP - 1),
         _entropy(ratio(singular_values, nuclear[:, None])),
         _condition_number(singular_values),
         nuclear,
     )
 
 
-def _top(singular_values: Array) -> Array:
-    xp = namespace_of(singular_values)
-    top = xp.zeros((len(singular_values), TOP), dtype=xp.float64, device=singular_values.device)
-    kept = singular_values[:, :TOP]
-    top[:, : kept.shape[1]] = kept
-    return top
+def _filled(values: Array, width: int) -> Array:
+    """Return values [n, k] with zeros after them, float64 [n, width]."""
+    xp, (n, count) = namespace_of(values), values.shape
+    filled = xp.zeros((n, width), dtype=xp.float64, device=values.device)
+    filled[:, :count] = values
+    return filled
 
 
 def _entropy(shares: Array) -> Array:
