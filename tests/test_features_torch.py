@@ -13,7 +13,6 @@ from lorascope.features import registry
 from lorascope.features.batch import MatrixBatch
 from lorascope.features.device_blocks import DeviceBlocks
 from lorascope.features.extract import FeatureFile, extract
-from lorascope.features.namespace import power_of_two
 from lorascope.features.read import read_features
 from lorascope.files import read_metadata
 from lorascope.study import keys, steps
@@ -79,13 +78,6 @@ def test_torch_agrees_with_numpy(name, shape, device):
     allowed = RELATIVE * np.abs(expected.astype(np.float64)) + allowance(name, expected)
     worst = np.unravel_index(np.argmax(error - allowed), error.shape)
     assert (error <= allowed).all(), (worst, expected[worst], found[worst])
-
-
-def test_powers_of_two_are_exact():
-    exponents = np.arange(-1022, 1024, dtype=np.int32)
-    expected = np.ldexp(1.0, exponents)
-    np.testing.assert_array_equal(power_of_two(exponents), expected)
-    np.testing.assert_array_equal(power_of_two(torch.from_numpy(exponents)).numpy(), expected)
 
 
 def extracted(weights, folder, blocks, **settings):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from lorascope.features.batch import MatrixBatch, ratio
+from lorascope.features.batch import MatrixBatch, ratio, row_sums
 from lorascope.features.columns import as_columns
-from lorascope.features.namespace import Array, contiguous, in_tiles, namespace_of, power_of_two, sort_rows
+from lorascope.features.namespace import Array, contiguous, in_tiles, namespace_of, sort_rows
 
 TOP = 10
 NAMES = (
@@ -14,8 +14,6 @@ NAMES = (
     "magnitude_max",
     f"top_{TOP}_energy_share",
 )
-# While the largest entry is between these, float32 holds every magnitude and its square.
-_SAFE_PEAK = (2.0**-40, 2.0**30)
 # Up to this length one product with the DFT matrix beats many short transforms.
 _DFT_MATRIX_LIMIT = 64
 
@@ -30,27 +28,19 @@ def compute(batch: MatrixBatch) -> Array:
     Returns:
         float32 [n_adapters, 14].
     """
-    scale = _scale_to_safe_range(batch.peak)
-    top, mean, std = in_tiles(_summaries, batch.values, scale)
-    energy = batch.size * (std**2 + mean**2)
+    top, total, energy = in_tiles(_top_and_sums, batch.values)
+    mean = total / batch.size
+    # In float64 a difference of squares keeps digits enough, and no square overflows.
+    std = batch.xp.sqrt((energy / batch.size - mean**2).clip(min=0))
     share = ratio(batch.xp.linalg.vecdot(top, top), energy).clip(max=1)
-    return as_columns(top / scale[:, None], mean / scale, std / scale, top[:, 0] / scale, share)
+    return as_columns(top, mean, std, top[:, 0], share)
 
 
-def _scale_to_safe_range(peak: Array) -> Array:
-    """Return factors, float64 [n]: 1 for ordinary matrices, else the power of two that makes peak ≈ 1."""
-    xp = namespace_of(peak)
-    lowest, highest = _SAFE_PEAK
-    ordinary = (peak == 0) | ((peak >= lowest) & (peak <= highest))
-    _, exponent = xp.frexp(peak)
-    return xp.where(ordinary, 1.0, power_of_two(-exponent))
-
-
-def _summaries(values: Array, scale: Array) -> tuple[Array, Array, Array]:
-    """Return the ten largest magnitudes [n, 10], and mean and standard deviation [n] of all."""
+def _top_and_sums(values: Array) -> tuple[Array, Array, Array]:
+    """Return the ten largest magnitudes, descending, float64 [n, 10]; sum and sum of squares of all, [n]."""
     rows = _long_rows(values)
-    magnitudes, cols = _half_spectrum(rows, scale), rows.shape[2]
-    return _top(magnitudes, cols), *_mean_and_std(magnitudes, cols)
+    magnitudes, cols = _half_spectrum(rows), rows.shape[2]
+    return _top(magnitudes, cols), *_sums(magnitudes, cols)
 
 
 def _long_rows(values: Array) -> Array:
@@ -60,17 +50,12 @@ def _long_rows(values: Array) -> Array:
     return xp.asarray(contiguous(values if rows <= cols else values.swapaxes(1, 2)), dtype=xp.float64)
 
 
-def _half_spectrum(values: Array, scale: Array) -> Array:
-    """Return scale · |DFT| at columns 0 … cols // 2, float32 [n, rows, cols // 2 + 1]; others mirror them."""
+def _half_spectrum(values: Array) -> Array:
+    """Return |DFT| at columns 0 … cols // 2, float64 [n, rows, cols // 2 + 1]; others mirror them."""
     xp, rows = namespace_of(values), values.shape[1]
-    # Of all this the transform alone is as fast in float64, so float32 starts after it.
     spectrum = xp.fft.rfft(values)
-    if (scale != 1).any():
-        spectrum *= scale[:, None, None]
-    spectrum = xp.asarray(spectrum, dtype=xp.complex64)
     if 1 < rows <= _DFT_MATRIX_LIMIT:
-        dft = np.fft.fft(np.eye(rows)).astype(np.complex64)
-        spectrum = xp.asarray(dft, device=values.device) @ spectrum
+        spectrum = xp.asarray(np.fft.fft(np.eye(rows)), device=values.device) @ spectrum
     elif rows > 1:
         spectrum = xp.fft.fft(spectrum, None, 1)
     return xp.abs(spectrum)
@@ -81,38 +66,33 @@ def _mirrored_columns(cols: int) -> slice:
     return slice(1, (cols + 1) // 2)
 
 
+def _sums(magnitudes: Array, cols: int) -> tuple[Array, Array]:
+    """Return sum and sum of squares over the full spectrum, float64 [n] each."""
+    xp, n = namespace_of(magnitudes), len(magnitudes)
+    times = xp.ones(magnitudes.shape[2], dtype=xp.float64, device=magnitudes.device)
+    times[_mirrored_columns(cols)] = 2
+    counted, magnitudes = (magnitudes * times).reshape(n, -1), magnitudes.reshape(n, -1)
+    return row_sums(counted), xp.linalg.vecdot(counted, magnitudes)
+
+
 def _top(magnitudes: Array, cols: int) -> Array:
     """Return the ten largest magnitudes of the full spectrum in descending order, float64 [n, 10]."""
     xp, n = namespace_of(magnitudes), len(magnitudes)
     mirrored = _mirrored_columns(cols)
-    pairs = _largest(magnitudes[:, :, mirrored].reshape(n, -1), TOP // 2)
+    pairs = _largest(xp.asarray(magnitudes[:, :, mirrored], copy=True).reshape(n, -1), TOP // 2)
     singles = xp.concatenate([magnitudes[:, :, :1], magnitudes[:, :, mirrored.stop :]], 2).reshape(n, -1)
-    largest = sort_rows(xp.concatenate([pairs, pairs, singles], 1))[:, -TOP:]
-    return xp.asarray(xp.flip(largest, (1,)), dtype=xp.float64)
+    return xp.flip(sort_rows(xp.concatenate([pairs, pairs, singles], 1))[:, -TOP:], (1,))
 
 
-def _largest(magnitudes: Array, count: int) -> Array:
-    """Return each row's ``count`` largest values, float32 [n, count]; zeros when there are fewer."""
-    xp, (n, size) = namespace_of(magnitudes), magnitudes.shape
-    largest = xp.zeros((n, count), dtype=xp.float32, device=magnitudes.device)
+def _largest(left: Array, count: int) -> Array:
+    """Return each row's ``count`` largest values, zeros when there are fewer; they are 0 in ``left`` then."""
+    xp, (n, size) = namespace_of(left), left.shape
+    largest = xp.zeros((n, count), dtype=xp.float64, device=left.device)
     if size:
-        left = xp.asarray(magnitudes, copy=True).reshape(-1)
-        first = xp.arange(0, n * size, size, device=magnitudes.device)
+        left = left.reshape(-1)
+        first = xp.arange(0, n * size, size, device=left.device)
         for i in range(count):
             position = first + left.reshape(n, size).argmax(axis=1)
             largest[:, i] = left.take(position)
             left[position] = 0
     return largest
-
-
-def _mean_and_std(magnitudes: Array, cols: int) -> tuple[Array, Array]:
-    """Return mean and standard deviation (divisor n) over the full spectrum, float64 [n] each."""
-    xp, rows = namespace_of(magnitudes), magnitudes.shape[1]
-    times = xp.ones(magnitudes.shape[1:], dtype=xp.float32, device=magnitudes.device)
-    times[:, _mirrored_columns(cols)] = 2
-    times = times.reshape(-1)
-    flat = magnitudes.reshape(len(magnitudes), -1)
-    mean = xp.asarray(xp.linalg.vecdot(flat, times), dtype=xp.float64) / (rows * cols)
-    deviations = flat - xp.asarray(mean, dtype=xp.float32)[:, None]
-    squares = xp.linalg.vecdot(deviations * deviations, times)
-    return mean, xp.sqrt(xp.asarray(squares, dtype=xp.float64) / (rows * cols))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = "np.ndarray | torch.Tensor"
 
 # Entries of a tile: enough that calls cost little, few enough that intermediates in float64 stay in cache.
-TILE_ENTRIES = 1 << 17
+TILE_ENTRIES = 1 << 18
 
 
 def namespace_of(array: Array) -> ModuleType:
@@ -63,10 +63,3 @@ def triangular_factors(tall: Array) -> Array:
     """Return R of the thin QR decomposition of each matrix: [n, rows, cols] → [n, cols, cols]."""
     found = namespace_of(tall).linalg.qr(tall, mode="r")
     return found if isinstance(tall, np.ndarray) else found.R
-
-
-def power_of_two(exponent: Array) -> Array:
-    """Return 2 to integer powers between −1022 and 1023, float64: exact, as torch's ldexp is not."""
-    xp = namespace_of(exponent)
-    # The eleven bits above the 52 of a float64's fraction are its exponent plus 1023.
-    return ((xp.asarray(exponent, dtype=xp.int64) + 1023) << 52).view(xp.float64)
