@@ -98,7 +98,7 @@ class MatrixBatch:
     @cached_property
     def frobenius(self) -> Array:
         """Frobenius norm, float64 [n]."""
-        return self.xp.sqrt(self.sums.squares)
+        return self.xp.sqrt(self.sums.squared_deviations + self.size * self.mean**2)
 
     @cached_property
     def percentiles(self) -> Array:
@@ -125,7 +125,6 @@ class Sums(NamedTuple):
 
     entries: Array
     absolute: Array
-    squares: Array
     absolute_deviations: Array
     squared_deviations: Array
     cubed_deviations: Array
@@ -139,14 +138,13 @@ def _sums(entries: Array) -> Sums:
     # Two arrays, written over again and again: to bring new memory into cache costs as much as a sum.
     values = xp.asarray(entries, dtype=xp.float64)
     work = xp.abs(values)
-    total, absolute, squares = row_sums(values), row_sums(work), dot(values, values)
+    total, absolute = row_sums(values), row_sums(work)
     values -= total[:, None] / values.shape[1]
     absolute_deviations = row_sums(xp.abs(values, out=work))
-    xp.multiply(values, values, out=work)
+    xp.multiply(work, work, out=work)
     return Sums(
         total,
         absolute,
-        squares,
         absolute_deviations,
         dot(values, values),
         dot(work, values),
