@@ -28,6 +28,7 @@ def make_study(
     absent: dict[tuple[str, str], str] | None = None,
     controls: bool = True,
     curves: bool = True,
+    foreign_auroc: float | None = None,
 ) -> dict:
     """Write a data set and its cells and return the study.
 
@@ -38,6 +39,7 @@ def make_study(
         absent: (layer set, representation) → text of the log of a cell that has no files.
         controls: write a passport, controls and certificates of invariance too.
         curves: write the learning curve of the first cell too.
+        foreign_auroc: how well every run tells classes that it was never shown.
     """
     names = sorted(CLASSES[:classes])
     parts = write_data_set(folder, names, adapters, groups, sanity)
@@ -48,6 +50,7 @@ def make_study(
         text = (absent or {}).get((layer_set, representation))
         firsts = range(42, 42 + seeds, block)
         blocks = [(first, min(first + block, 42 + seeds) - 1) for first in firsts]
+        cell.foreign_auroc = foreign_auroc
         if text is None:
             for first, last in blocks:
                 cell.write(home, first, last)
@@ -222,6 +225,7 @@ class Synthetic:
             "probe": "mlp",
         }
         self.layers = 32 if layer_set == "all" else 16
+        self.foreign_auroc = None
         self.accuracy, self.parts, self.classes, self.rng = accuracy, parts, classes, rng
         # Easy adapters are easy for every seed and layer set, as real ones are.
         shared = np.random.default_rng(len(representation))
@@ -261,7 +265,7 @@ class Synthetic:
             "epochs": epochs,
             "seconds": 0.02 * epochs * (1 + self.layers / 32 + self.accuracy),
         }
-        row |= {"features": self.layers * 20, "layers": self.layers}
+        row |= {"foreign_auroc": self.foreign_auroc, "features": self.layers * 20, "layers": self.layers}
         return row, {"seed": seed, **self.details(epochs, probabilities, named)}
 
     def details(self, epochs: int, probabilities: dict, named: dict) -> dict:

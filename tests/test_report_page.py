@@ -210,6 +210,14 @@ def test_one_layer_set_has_no_drop(tmp_path):
     assert "figures/drops.svg" not in page.text
 
 
+def test_foreign_classes_stand_beside_the_accuracy(tmp_path, page):
+    scored = page_of(tmp_path, {("all", "stats"): 0.9}, adapters=60, classes=3, seeds=1, foreign_auroc=0.734)
+    heading = "Does it know what it was never shown?"
+    assert heading in scored.text
+    assert '<td data-value="0.734">0.73</td>' in scored.text
+    assert heading not in page.text
+
+
 def test_three_layer_sets_and_groups(tmp_path):
     accuracies = {(name, "stats"): 0.5 for name in ("all", "visual", "text")}
     page = page_of(tmp_path, accuracies, adapters=100, seeds=1, groups=5)

@@ -40,6 +40,11 @@ class Summary:
         return self.results["sizes"]
 
     @property
+    def foreign(self) -> list[dict]:
+        """Runs of probes that score how foreign an adapter is; often none."""
+        return [run for run in self.results["runs"] if run["foreign_auroc"] is not None]
+
+    @property
     def layer_sets(self) -> list[str]:
         return _unique(cell["layer_set"] for cell in self.cells)
 

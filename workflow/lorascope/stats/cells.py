@@ -32,7 +32,9 @@ SCORED_METRICS = tuple(f"{part}_{score}" for part in TESTED_PARTS for score in S
 METRICS = (*TRAINED_METRICS, *SCORED_METRICS)
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
 
-RUN_COLUMNS = [*IDENTITY, "seed", *TRAINED_METRICS, "features", "layers"]
+# Of the few probes that have a score for classes that they were never shown; null for all others.
+FOREIGN = "foreign_auroc"
+RUN_COLUMNS = [*IDENTITY, "seed", *TRAINED_METRICS, FOREIGN, "features", "layers"]
 DETAIL_COLUMNS = [
     "seed",
     *(f"curve_{name}" for name in CURVES),

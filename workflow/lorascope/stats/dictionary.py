@@ -203,6 +203,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
     "runs": {
         **_METRICS,
         "seed": "seed of the run",
+        "foreign_auroc": "area under the ROC curve that tells test adapters of a class left out of training, "
+        "mean over the classes; 0.5 knows nothing; empty for probes other than class_means",
         "features": "number of feature columns",
         "layers": "number of layers in the set",
     },
