@@ -17,7 +17,10 @@ _DEPTH = "*/*/*/*"
 
 
 class Mount:
-    """A store in a folder that all its users see, such as a network mount."""
+    """A store in a folder that all its users see, such as a network mount.
+
+    Its methods are those of :class:`lorascope.store.places.Place`.
+    """
 
     def __init__(self, where: str):
         self._root = Path(where).absolute()
