@@ -3,7 +3,8 @@
 The limit is one pass of reading all weights, one sort of every row and one real FFT of every row. Against it
 stand each representation, all nine together, one and two processes, and the plain per-sample torch baseline.
 Every line is measured in a process of its own; its seconds leave out imports, its memory does not. Multiples
-of the limit compare processor seconds, which other work on the machine disturbs least.
+of the limit compare processor seconds, which other work on the machine disturbs least, and each run with a
+run of the limit just before it; the table has their median, and seconds and memory of the fastest run.
 
     python benchmarks/extract.py --adapters 1000 10000
 
@@ -18,6 +19,7 @@ import json
 import os
 import platform
 import shlex
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,8 +33,7 @@ import published_shape
 HERE = Path(__file__).parent
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 # The limit takes its rows this many entries at a time, which is where sort and FFT were fastest.
-LIMIT_ENTRIES = 1 << 17
-
+LIMIT_ENTRIES = 1 << 16
 
 # What all others are multiples of.
 LIMIT = "limit"
@@ -59,8 +60,10 @@ def measure_limit(folder: str, n_adapters: int) -> dict:
     # As in extraction: a large block once freed, the FFT's buffers are no longer paged in anew at each call.
     np.empty(24 << 20, np.uint8)
     clock = Clock()
-    entries = np.empty(2 * LIMIT_ENTRIES, np.float32)
-    frequencies = np.empty(2 * LIMIT_ENTRIES, np.complex64)
+    entries = np.empty(LIMIT_ENTRIES, np.float32)
+    # numpy's real FFT is faster in float64 than in float32, conversion included.
+    doubles = np.empty(LIMIT_ENTRIES, np.float64)
+    frequencies = np.empty(LIMIT_ENTRIES, np.complex128)
     for group in published_shape.GROUPS:
         weights = published_shape.open_group(folder, group, n_adapters)
         for index, matrix in enumerate(weights.matrices):
@@ -69,8 +72,10 @@ def measure_limit(folder: str, n_adapters: int) -> dict:
                 values = weights.read(index, start, min(start + step, n_adapters)).reshape(-1, matrix.size)
                 rows = entries[: values.size].reshape(values.shape)
                 spectrum = frequencies[: len(rows) * (matrix.size // 2 + 1)].reshape(len(rows), -1)
+                reals = doubles[: values.size].reshape(values.shape)
                 np.copyto(rows, values)
-                np.fft.rfft(rows, axis=1, out=spectrum)
+                np.copyto(reals, values)
+                np.fft.rfft(reals, axis=1, out=spectrum)
                 rows.sort(axis=1)
     return clock.read()
 
@@ -170,11 +175,6 @@ def in_own_process(function: Callable, *arguments) -> dict:
     return json.loads(done.stdout)
 
 
-def best_of(repeats: int, function: Callable, *arguments) -> dict:
-    """Return the fastest of several runs: what disturbs a measurement only ever adds to it."""
-    return min((in_own_process(function, *arguments) for _ in range(repeats)), key=lambda run: run["cpu"])
-
-
 def in_processes(folder: str, n_adapters: int, representations: list[str], at_once: int) -> dict:
     """Extract each layer group in its own process, one after the other or both at once; imports count."""
 
@@ -191,22 +191,21 @@ def in_processes(folder: str, n_adapters: int, representations: list[str], at_on
     }
 
 
-def measurements(folder: str, n_adapters: int, repeats: int, sample: int) -> dict[str, Callable[[], dict]]:
-    """Return what to measure, by name, in this order."""
+def measurements(folder: str, n_adapters: int, sample: int) -> dict[str, Callable[[], dict]]:
+    """Return what to measure beside the limit, by name, in this order."""
     from lorascope.features.registry import REPRESENTATIONS, parts
 
     computed = [name for name in REPRESENTATIONS if parts(name) == (name,)]
     groups = list(published_shape.GROUPS)
     extraction = (measure_extraction, folder, n_adapters)
     return {
-        LIMIT: lambda: best_of(repeats, measure_limit, folder, n_adapters),
-        **{name: lambda name=name: best_of(repeats, *extraction, [name], groups) for name in computed},
-        "nine together": lambda: best_of(repeats, *extraction, computed, groups),
-        "ensemble (read its parts)": lambda: best_of(repeats, measure_ensemble, folder),
+        **{name: lambda name=name: in_own_process(*extraction, [name], groups) for name in computed},
+        "nine together": lambda: in_own_process(*extraction, computed, groups),
+        "ensemble (read its parts)": lambda: in_own_process(measure_ensemble, folder),
         "nine, group after group": lambda: in_processes(folder, n_adapters, computed, 1),
         "nine, two processes": lambda: in_processes(folder, n_adapters, computed, 2),
-        f"per-sample torch ({sample} adapters, scaled up)": lambda: best_of(
-            1, measure_baseline, folder, n_adapters, sample
+        f"per-sample torch ({sample} adapters, scaled up)": lambda: in_own_process(
+            measure_baseline, folder, n_adapters, sample
         ),
     }
 
@@ -215,17 +214,32 @@ def run(folder: str, n_adapters: int, repeats: int, sample: int, only: Sequence[
     """Make the weights; return one row a measurement."""
     say(f"{n_adapters} adapters: writing weights")
     published_shape.write(folder, n_adapters)
-    rows = []
-    for name, measure in measurements(folder, n_adapters, repeats, sample).items():
-        if only and name not in (LIMIT, *only):
+    rows, limits = [], []
+    for name, measure in measurements(folder, n_adapters, sample).items():
+        if only and name not in only:
             continue
-        row = {"adapters": n_adapters, "measurement": name, **measure()}
-        rows.append(row)
-        row["ms_per_adapter"] = 1000 * row["cpu"] / n_adapters
-        row["times_limit"] = row["cpu"] / rows[0]["cpu"]
-        seconds = f"{row['seconds']:.2f} s, on the processor {row['cpu']:.2f} s"
-        say(f"  {name}: {seconds}, {row['times_limit']:.2f} × limit")
-    return rows
+        pairs = [
+            (in_own_process(measure_limit, folder, n_adapters), measure())
+            for _ in range(1 if name.startswith("per-sample") else repeats)
+        ]
+        limits += [limit for limit, _ in pairs]
+        ratio = statistics.median(measured["cpu"] / limit["cpu"] for limit, measured in pairs)
+        rows.append(_row(n_adapters, name, [measured for _, measured in pairs], ratio))
+    return [_row(n_adapters, LIMIT, limits, 1.0), *rows]
+
+
+def _row(n_adapters: int, name: str, runs: list[dict], times_limit: float) -> dict:
+    """Return a row of the table: the fastest run, for what disturbs a measurement only ever adds to it."""
+    fastest = min(runs, key=lambda run: run["cpu"])
+    seconds = f"{fastest['seconds']:.2f} s, on the processor {fastest['cpu']:.2f} s"
+    say(f"  {name}: {seconds}, {times_limit:.2f} × limit")
+    return {
+        "adapters": n_adapters,
+        "measurement": name,
+        **fastest,
+        "ms_per_adapter": 1000 * fastest["cpu"] / n_adapters,
+        "times_limit": times_limit,
+    }
 
 
 def say(line: str) -> None:
@@ -246,12 +260,12 @@ COLUMNS = (
     "megabytes",
 )
 HEADINGS = (
-    *("adapters", "measurement", "seconds", "processor seconds", "processor ms per adapter"),
-    *("× limit", "parquet's share", "peak MB"),
+    *("adapters", "measurement", "seconds, fastest", "processor seconds", "processor ms per adapter"),
+    *("× limit, median", "parquet's share", "peak MB"),
 )
 
 
-def write_tables(rows: list[dict], folder: Path, command: str) -> None:
+def write_tables(rows: list[dict], folder: Path, command: str, load: float) -> None:
     """Write extract.csv and extract.md."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "extract.csv").open("w", newline="") as file:
@@ -259,7 +273,7 @@ def write_tables(rows: list[dict], folder: Path, command: str) -> None:
         table.writeheader()
         table.writerows({key: _rounded(value) for key, value in row.items()} for row in rows)
     lines = [
-        f"{datetime.date.today()}, {machine()}. Made by `{command}`.",
+        f"{datetime.date.today()}, {machine()}, load average {load:.1f} at the start. Made by `{command}`.",
         "",
         f"| {' | '.join(HEADINGS)} |",
         f"|{' ---: | --- |' + ' ---: |' * (len(HEADINGS) - 2)}",
@@ -300,7 +314,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--adapters", type=int, nargs="+", default=[1000], help="data set sizes")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each line; the fastest counts")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="runs of each line, each after one of the limit"
+    )
     parser.add_argument("--sample", type=int, default=10, help="adapters that the baseline is timed on")
     parser.add_argument("--only", nargs="*", default=[], help="measurements, beside the limit (default: all)")
     parser.add_argument("--scratch", type=Path, help="where to make the weights (0.4 MB an adapter; deleted)")
@@ -310,12 +326,12 @@ def main() -> None:
     if options.measure:
         measure_here(options.measure)
         return
-    rows = []
+    rows, load = [], os.getloadavg()[0]
     for n_adapters in options.adapters:
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
             sample = min(options.sample, n_adapters)
             rows += run(folder, n_adapters, options.repeats, sample, options.only)
-        write_tables(rows, options.out, _command(options))
+        write_tables(rows, options.out, _command(options), load)
 
 
 def _command(options: argparse.Namespace) -> str:
