@@ -8,7 +8,7 @@ from lorascope.files import read_json, read_metadata, read_table, write_table
 from lorascope.report.summary import load_summary
 from lorascope.report.text import warnings
 from lorascope.stats.aggregate import aggregate
-from lorascope.stats.versions import differing, versions_of
+from lorascope.stats.versions import COMPUTING, differing, versions_of
 from lorascope.study.provenance import provenance
 from synthetic_study import default_accuracies, make_study
 
@@ -36,7 +36,9 @@ def test_the_present_version_counts_too(present, mixed):
 
 
 def test_result_files_record_what_computed_them():
-    assert provenance("0123456789", {}, ("lorascope.files",))["versions"]["numpy"] == numpy.__version__
+    versions = provenance("0123456789", {}, ("lorascope.files",))["versions"]
+    assert versions["numpy"] == numpy.__version__
+    assert set(COMPUTING) <= set(versions)
 
 
 def test_a_cell_of_another_version_is_told_and_one_without_a_record_is_not(tmp_path):

@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from lorascope.study.keys import code_digest
 
-RECORDED = ("lorascope", "numpy", "pyarrow", "scikit-learn", "torch", "datasets", "safetensors")
+RECORDED = ("lorascope", "numpy", "scipy", "scikit-learn", "torch", "pyarrow", "datasets", "safetensors")
 
 
 def provenance(key: str, settings: dict, modules: tuple[str, ...]) -> dict:
