@@ -13,6 +13,11 @@ from workflow import ROOT
 
 def planned(folder, *targets, **config) -> Counter:
     """Return how many jobs of each rule a dry run would do."""
+    return Counter(job.rule.name for job in planned_jobs(folder, *targets, **config))
+
+
+def planned_jobs(folder, *targets, **config) -> list:
+    """Return the jobs that a dry run would do."""
     with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
         workflow = api.workflow(
             resource_settings=ResourceSettings(cores=1),
@@ -22,7 +27,7 @@ def planned(folder, *targets, **config) -> Counter:
         )
         workflow.dag(DAGSettings(targets=set(targets))).execute_workflow(executor="dryrun")
         dag = workflow._workflow.dag
-        return Counter(job.rule.name for job in dag.jobs if dag.needrun(job))
+        return [job for job in dag.jobs if dag.needrun(job)]
 
 
 def test_the_default_target_is_the_page_of_the_zoo(tmp_path):
@@ -121,6 +126,18 @@ def test_no_job_without_a_reason(tmp_path):
     shutil.rmtree(tmp_path / ".snakemake", ignore_errors=True)
     assert planned(tmp_path, dataset="sanity") == first
     assert not (tmp_path / "results").exists()
+
+
+def test_where_features_are_shared_is_no_reason_to_run_again(tmp_path):
+    """Snakemake runs a job again when its parameters change, but for those that it takes for derived."""
+
+    def tracked(**config):
+        jobs = planned_jobs(tmp_path, dataset="sanity", **config)
+        return {tuple(job.output): sorted(map(str, job.non_derived_params)) for job in jobs}
+
+    plain, shared = tracked(), tracked(features_dir=str(tmp_path / "store"))
+    assert shared == plain
+    assert not (tmp_path / "store").exists()
 
 
 def test_importance_needs_no_cell(tmp_path):
