@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test test-fast lint format bench bench-extract bench-files bench-prepare bench-study bench-report bench-train clean-venv
+.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -70,7 +70,7 @@ format: setup-dev
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-bench: bench-extract bench-files bench-prepare bench-study bench-report bench-train
+bench: bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train
 
 # Adapters of the published shape, made on the fly: `make bench-extract N=50000` needs 20 GB of disk.
 N ?= 1000 10000
@@ -92,6 +92,10 @@ bench-study: setup-dev
 # Tables and page of 18 cells with ten seeds each.
 bench-report: setup-dev
 	$(BIN)/python benchmarks/report.py $(ARGS)
+
+# Dry runs of a study of 228 cells, with layers in groups of every size.
+bench-dag: setup-dev
+	$(BIN)/python benchmarks/dag.py $(ARGS)
 
 bench-train: setup-dev
 	$(BIN)/python benchmarks/train.py $(ARGS)

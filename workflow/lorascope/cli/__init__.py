@@ -26,6 +26,8 @@ from lorascope.cli import (
 from lorascope.errors import DamagedFileError, LorascopeError
 
 EXIT_BAD_INPUT, EXIT_MACHINE = 2, 1
+# What torch says, and the loader where a library does not fit into memory.
+OUT_OF_MEMORY = ("can't allocate memory", "failed to map segment")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 SUBJECTS = (
     files,
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, less) has what it wanted; Python must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (OSError, MemoryError, RuntimeError, ImportError) as error:
         if not (reason := _machine(error)):
             raise
         print(f"lorascope {options.command}: error: {reason}", file=sys.stderr)
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _machine(error: Exception) -> str:
     """Return what the machine lacks, in one line; empty where the error is none of the machine's."""
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return "out of memory; give this job more, or run fewer at a time (--cores), and run again"
     if isinstance(error, OSError):
         return f"{' '.join(str(error).split())}; see to it and run again"
