@@ -5,6 +5,7 @@ import pytest
 from lorascope.files import read_table
 from lorascope.stats import dictionary
 from lorascope.stats.aggregate import aggregate
+from lorascope.stats.table_names import TABLE_NAMES
 from lorascope.stats.tables import CELLS_SCHEMA
 from synthetic_study import make_study
 
@@ -22,6 +23,10 @@ def test_the_page_is_that_of_the_code():
     assert PAGE.read_text() == dictionary.markdown(), (
         "run: python -m lorascope.stats.dictionary > docs/metrics.md"
     )
+
+
+def test_the_workflow_knows_the_tables_by_name():
+    assert set(TABLE_NAMES) == set(dictionary.TABLES)
 
 
 def test_the_tables_are_those_that_a_study_writes(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
 from lorascope.probes.registry import reads
+from lorascope.stats.table_names import TABLE_NAMES
 from lorascope.study.analyses import analyses
 from lorascope.study.config import load_config
 from lorascope.study.curves import all_curves, curve, curves, scaling_key
@@ -26,13 +27,14 @@ except LorascopeError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = PLAN.config["results"]
-# Where a workflow that imports this one with a prefix puts it; snakemake applies it to files, not to params.
+# Below the prefix of an importing workflow, or in the local copy of a store: snakemake applies these to files,
+# not to params.
 PLACE = workflow.modifier.path_modifier
 
 
 def placed(path):
-    """Return a path as an importing workflow sees it."""
-    return str(PLACE.replace_prefix(path))
+    """Return where a job finds a path."""
+    return str(PLACE.modify(path))
 
 
 # What the results do not depend on is left out: another value reruns nothing.

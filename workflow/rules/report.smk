@@ -30,6 +30,11 @@ rule aggregate:
         stamp=study_stamp,
     output:
         f"{RESULTS}/{{dataset}}/summary/results.json",
+        tables=expand(
+            f"{RESULTS}/{{{{dataset}}}}/summary/{{table}}.{{kind}}",
+            table=TABLE_NAMES,
+            kind=["parquet", "csv"],
+        ),
     log:
         "logs/{dataset}/aggregate.log",
     benchmark:
@@ -58,6 +63,7 @@ rule page:
     """Write the page and the figures."""
     input:
         summary=f"{RESULTS}/{{dataset}}/summary/results.json",
+        tables=rules.aggregate.output.tables,
         picture=picture,
     output:
         page=report(

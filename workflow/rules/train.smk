@@ -42,6 +42,7 @@ rule train:
 rule control:
     """Ask what could score as well: dealt labels, norms, the recipe, random layers; certify representations."""
     input:
+        data=data_weights,
         features=control_features,
         passport=passport_files,
         adapters=cell_adapters,
