@@ -27,6 +27,25 @@ def test_the_study_plans_with_the_slurm_profile(tmp_path):
     assert "zoo_train" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("profile", "mine"),
+    [
+        ("kubernetes", []),
+        ("googlebatch", ["--googlebatch-project", "mine", "--googlebatch-region", "europe-west4"]),
+    ],
+)
+def test_the_study_plans_where_files_go_through_a_store(tmp_path, profile, mine):
+    write_config(tmp_path, TINY_ZOO)
+    store = ["--default-storage-provider", "fs", "--default-storage-prefix", str(tmp_path / "store")]
+    image = ["--container-image", "registry.example.org/lorascope:0.1"]
+    where = ["--workflow-profile", str(PROFILES / profile)]
+    done = run(tmp_path, "--dry-run", *where, *store, *image, *mine)
+    assert done.returncode == 0, done.stdout
+    assert f"{tmp_path}/store/results/tiny/report/index.html (in storage)" in done.stdout
+    assert not (tmp_path / "store").exists()
+
+
 def test_every_job_asks_for_memory_and_time_and_for_twice_the_memory_when_it_is_tried_again(tmp_path):
     with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
         workflow = api.workflow(
