@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train clean-venv
+.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test test-faults test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -55,6 +55,12 @@ $(VENV)/.s3: $(VENV)/.run requirements-s3.txt
 # A file's tests stay with one worker, in their order.
 test: setup-dev
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Every fault that tests/faults knows, 100 kills among them, and the table of docs/reliability.md from what came of it.
+test-faults: setup-dev
+	LORASCOPE_FAULTS=all LORASCOPE_FAULTS_JSON=$(CURDIR)/.faults.json \
+	  $(BIN)/python -m pytest tests/faults $(ARGS); status=$$?; \
+	  $(BIN)/python tests/faults/table.py .faults.json docs/reliability.md; rm .faults.json; exit $$status
 
 test-fast: setup-dev
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
