@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,8 +21,10 @@ TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "unshar
 GPU_NODE, CPU_NODE = "n1", "n2"
 NODE_PORTS = {GPU_NODE: 17003, CPU_NODE: 17004}
 SYSTEM_FOLDERS = ("/etc/slurm", "/run/munge", "/var/spool")
+STATE = Path("/var/spool/lorascope")
 SECONDS_TO_START = 30.0
 SECONDS_UNTIL_DOWN = 5
+READY = "ready\n"
 
 SLURM_CONF = """\
 ClusterName=lorascope
@@ -43,15 +44,16 @@ JobAcctGatherType=jobacct_gather/none
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
+SlurmdParameters=config_overrides
 SchedulerParameters=defer_batch,sched_interval=2,bf_interval=1
 MpiDefault=none
 ReturnToService=2
 SlurmdTimeout={timeout}
 InactiveLimit=0
 KillWait=2
-MinJobAge=300
+MinJobAge=86400
 GresTypes=gpu
-NodeName=DEFAULT CPUs=2 RealMemory={memory}
+NodeName=DEFAULT CPUs=2 RealMemory=16000
 NodeName={gpu_node} NodeHostname={host} NodeAddr=127.0.0.1 Port={gpu_port} Gres=gpu:1
 NodeName={cpu_node} NodeHostname={host} NodeAddr=127.0.0.1 Port={cpu_port}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
@@ -78,6 +80,19 @@ def _unshare() -> list[str]:
     return ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"]
 
 
+# As the attributes of Job.
+JOB_COLUMNS = (
+    "JobArrayID",
+    "State",
+    "NodeList",
+    "tres-per-job",
+    "MinMemory",
+    "StartTime",
+    "EndTime",
+    "Comment",
+)
+
+
 @dataclass(frozen=True)
 class Job:
     """One job as SLURM lists it.
@@ -87,6 +102,8 @@ class Job:
         state: PENDING, RUNNING, COMPLETED and so on.
         node: where it runs or ran.
         gpus: what it asked for, or "N/A".
+        memory: what it asked for, with its unit.
+        start, end: local times, to the second.
         comment: names the rule and the wildcards.
     """
 
@@ -94,6 +111,9 @@ class Job:
     state: str
     node: str
     gpus: str
+    memory: str
+    start: str
+    end: str
     comment: str
 
 
@@ -102,12 +122,10 @@ class Cluster:
 
     Attributes:
         inside: start of a command line that runs the rest inside.
-        state: folder of the daemons' logs and states.
     """
 
-    def __init__(self, first_process: int, state: Path):
+    def __init__(self, first_process: int):
         self.inside = ["nsenter", "--target", str(first_process), "--mount", "--pid", "--net", "--"]
-        self.state = state
 
     def run(self, *command: str) -> str:
         """Run a command inside; return what it printed."""
@@ -116,14 +134,13 @@ class Cluster:
 
     def jobs(self) -> list[Job]:
         """Return all jobs that were submitted, also those that ended."""
-        columns = ("JobArrayID", "State", "NodeList", "tres-per-job", "Comment")
-        layout = ",".join(f"{column}:|" for column in columns)
+        layout = ",".join(f"{column}:|" for column in JOB_COLUMNS)
         listed = self.run("squeue", "--noheader", "--array", "--states=all", f"--Format={layout}")
-        return [Job(*line.split("|")[: len(columns)]) for line in listed.splitlines()]
+        return [Job(*line.split("|")[: len(JOB_COLUMNS)]) for line in listed.splitlines()]
 
     def lose_node(self, node: str) -> None:
         """Kill a node's slurmd and everything that runs there, as a power cut would."""
-        self.run(sys.executable, __file__, "--lose-node", str(self.state), node)
+        self.run(sys.executable, __file__, "--lose-node", node)
 
     def restore_node(self, node: str) -> None:
         """Start a node's slurmd again."""
@@ -137,28 +154,17 @@ def cluster() -> Iterator[Cluster]:
     Raises:
         RuntimeError: it did not come up; the message holds the daemons' logs.
     """
-    with tempfile.TemporaryDirectory(prefix="lorascope-slurm-") as folder:
-        state = Path(folder)
-        holder = subprocess.Popen(
-            [*_unshare(), sys.executable, __file__, "--serve", folder],
-            env={**os.environ, "PATH": _path()},
-            stdin=subprocess.PIPE,
-        )
+    server = [*_unshare(), sys.executable, __file__, "--serve"]
+    environment = {**os.environ, "PATH": _path()}
+    # Nothing is written to its input: that this end closes tells the server that we are gone.
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(server, env=environment, text=True, **pipes) as holder:
         try:
-            _wait_for(state / "ready", holder)
-            yield Cluster(_child_of(holder.pid), state)
+            if holder.stdout.readline() != READY:
+                raise RuntimeError(f"SLURM did not come up:\n{holder.stdout.read()}")
+            yield Cluster(_child_of(holder.pid))
         finally:
             holder.kill()
-            holder.wait()
-
-
-def _wait_for(ready: Path, holder: subprocess.Popen) -> None:
-    deadline = time.monotonic() + SECONDS_TO_START
-    while not ready.exists():
-        if holder.poll() is not None or time.monotonic() > deadline:
-            logs = "\n".join(path.read_text() for path in sorted(ready.parent.glob("*.log")))
-            raise RuntimeError(f"SLURM did not come up:\n{logs}")
-        time.sleep(0.05)
 
 
 def _child_of(process: int) -> int:
@@ -168,38 +174,42 @@ def _child_of(process: int) -> int:
 # inside the namespaces
 
 
-def _serve(state: Path) -> None:
+def _serve() -> None:
     """Start the daemons, say when the nodes are idle, and stay: as the first process, this one keeps them."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    # The state lies in memory too: it goes with the last process of the namespaces.
     for folder in SYSTEM_FOLDERS:
         Path(folder).mkdir(parents=True, exist_ok=True)
         subprocess.check_call(["mount", "-t", "tmpfs", "none", folder])
     subprocess.check_call(["ip", "link", "set", "lo", "up"])
     # The resolver answers nothing where 127.0.0.1 is the only address; this one is reserved for examples.
     subprocess.check_call(["ip", "address", "add", "192.0.2.1/32", "dev", "lo"])
-    _write_settings(state)
-    _start_munge(state)
+    _write_settings()
+    _start_munge()
     for command in (["slurmctld"], *(["slurmd", "-N", node] for node in NODE_PORTS)):
         subprocess.check_call(command)
+    deadline = time.monotonic() + SECONDS_TO_START
     while _idle_nodes() < len(NODE_PORTS):
+        if time.monotonic() > deadline:
+            print(*(path.read_text() for path in sorted(STATE.glob("*.log"))), sep="\n")
+            sys.exit(1)
         time.sleep(0.05)
-    (state / "ready").touch()
+    print(READY, end="", flush=True)
     while True:
         os.wait()  # for orphans: the daemons are among them, so that there always is one
 
 
 def _end_with_parent() -> None:
-    """Wait until whoever started this is gone: the pipe between us closes, however it ended."""
+    """Wait until whoever started this is gone, and end."""
     sys.stdin.buffer.read()
     os._exit(0)
 
 
-def _write_settings(state: Path) -> None:
+def _write_settings() -> None:
     settings = SLURM_CONF.format(
         host=os.uname().nodename,
-        state=state,
+        state=STATE,
         timeout=SECONDS_UNTIL_DOWN,
-        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20 // 2,
         gpu_node=GPU_NODE,
         gpu_port=NODE_PORTS[GPU_NODE],
         cpu_node=CPU_NODE,
@@ -209,17 +219,17 @@ def _write_settings(state: Path) -> None:
     Path("/etc/slurm/slurm.conf").write_text(settings)
     Path("/etc/slurm/gres.conf").write_text(GRES_CONF)
     for folder in ("ctld", *NODE_PORTS):
-        (state / folder).mkdir()
+        (STATE / folder).mkdir(parents=True)
 
 
-def _start_munge(state: Path) -> None:
-    key = state / "munge.key"
+def _start_munge() -> None:
+    key = STATE / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
     Path("/run/munge").chmod(0o755)
     # Forced, because munged mistrusts a socket and a key below a folder that everybody may write to.
     files = ("key", "pid", "log", "seed")
-    flags = [f"--{name}-file={state}/munge.{'txt' if name == 'log' else name}" for name in files]
+    flags = [f"--{name}-file={STATE}/munge.{'txt' if name == 'log' else name}" for name in files]
     subprocess.check_call(["munged", "--force", *flags], stderr=subprocess.DEVNULL)
 
 
@@ -228,9 +238,9 @@ def _idle_nodes() -> int:
     return len(done.stdout.splitlines())
 
 
-def _lose_node(state: Path, node: str) -> None:
+def _lose_node(node: str) -> None:
     # First the daemon, which would report the end of its jobs.
-    os.kill(int((state / f"{node}.pid").read_text()), signal.SIGKILL)
+    os.kill(int((STATE / f"{node}.pid").read_text()), signal.SIGKILL)
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             of_node = f"SLURMD_NODENAME={node}".encode() in (process / "environ").read_bytes().split(b"\0")
@@ -241,9 +251,9 @@ def _lose_node(state: Path, node: str) -> None:
 def main(arguments: list[str]) -> int:
     """Run a command in a cluster of its own; return its exit code."""
     if arguments[:1] == ["--serve"]:
-        _serve(Path(arguments[1]))
+        _serve()
     if arguments[:1] == ["--lose-node"]:
-        _lose_node(Path(arguments[1]), arguments[2])
+        _lose_node(arguments[1])
         return 0
     if reason := why_not():
         print(f"no SLURM: {reason}", file=sys.stderr)
