@@ -1,8 +1,12 @@
 """Temp files of writers that are gone are removed, those of living ones are not."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
+
+import pytest
 
 from lorascope import files, leftovers
 
@@ -53,3 +57,20 @@ def test_a_temp_file_swept_before_its_lock_is_made_again(tmp_path, monkeypatch):
     files.write_json(tmp_path / "result.json", {"a": 1})
     assert files.read_json(tmp_path / "result.json") == {"a": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_times_of_the_future_end_now_in_the_same_order(tmp_path):
+    now = time.time()
+    written = {"old": now - 50, "first": now + 1000, "folder/second": now + 2000, "folder": now + 3000}
+    (tmp_path / "folder").mkdir()
+    for name in ("old", "first", "folder/second"):
+        (tmp_path / name).touch()
+    for name, then in written.items():
+        os.utime(tmp_path / name, (then, then))
+    assert leftovers.bring_back_from_the_future(tmp_path) == 3
+    found = {name: (tmp_path / name).stat().st_mtime for name in written}
+    assert found["old"] == pytest.approx(written["old"], abs=1e-3)
+    assert now <= found["folder"] <= time.time()
+    assert found["folder"] - found["folder/second"] == pytest.approx(1000, abs=1e-3)
+    assert found["folder/second"] - found["first"] == pytest.approx(1000, abs=1e-3)
+    assert leftovers.bring_back_from_the_future(tmp_path) == 0

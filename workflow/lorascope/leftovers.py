@@ -1,8 +1,10 @@
-"""What killed and failed runs leave behind: temp files that nobody writes any more, and damaged files."""
+"""What earlier runs leave behind: temp files without a writer, damaged files, times of another clock."""
 
 import fcntl
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from lorascope.files import TEMP_SUFFIX, write_bytes
@@ -27,6 +29,30 @@ def _remove_if_abandoned(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def bring_back_from_the_future(folder: str | os.PathLike) -> int:
+    """Make what lies in the future below ``folder`` as new as now, in the order in which it was written.
+
+    After a clock was set back, snakemake would take what it makes for older than what it was made from, and
+    fail the job.
+
+    Returns:
+        How many files and folders these were.
+    """
+    now, ahead = time.time_ns(), {}
+    for path in Path(folder).rglob("*"):
+        # A job that outlived its run may take a file away meanwhile.
+        with suppress(FileNotFoundError):
+            then = path.lstat().st_mtime_ns
+            if then > now and not path.is_symlink():
+                ahead[path] = then
+    offset = max(ahead.values(), default=now) - now
+    for path, then in ahead.items():
+        # Features shared with others (a hard link into their store) have another owner.
+        with suppress(FileNotFoundError, PermissionError):
+            os.utime(path, ns=(then - offset, then - offset))
+    return len(ahead)
 
 
 def mark_damaged(path: Path) -> None:

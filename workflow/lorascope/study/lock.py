@@ -1,4 +1,4 @@
-"""One run at a time in a folder; a killed run leaves no lock behind, and no temp files for the next."""
+"""One run at a time in a folder; what a killed run or a wrong clock left behind is seen to first."""
 
 import fcntl
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import IO
 
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes
-from lorascope.leftovers import sweep
+from lorascope.leftovers import bring_back_from_the_future, sweep
 
 LOCK = Path(".snakemake", "lorascope.lock")
 
@@ -48,3 +48,4 @@ def start_run(results: str) -> None:
     except OSError as error:
         raise LorascopeError(f"{results}: {error.strerror}; results cannot be written there") from None
     sweep(results)
+    bring_back_from_the_future(results)
