@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from planning import Dag
 from workflow import TINY_ZOO, jobs, metric_bytes, run, run_and_kill, write_config
 
 # Whole workflows, killed and run again: on a busy machine that takes its time.
@@ -36,6 +37,21 @@ def test_a_second_run_does_nothing_and_says_so(finished):
     again = run(finished)
     assert "Nothing to be done" in again.stdout
     assert jobs(again) == {}
+
+
+def written(path: Path) -> int:
+    """Return when a file was written, or the last one of a folder; snakemake's own mark in a folder aside."""
+    inside = [file for file in path.rglob("*") if file.name != ".snakemake_timestamp"]
+    return max(file.stat().st_mtime_ns for file in inside or [path])
+
+
+def test_the_file_that_a_job_writes_last_is_one_that_others_ask_for(finished):
+    """So that a job which was killed between two of its files runs again, though nothing marks it."""
+    dag = Dag(finished, **TINY_ZOO)
+    for job in dag.jobs:
+        asked = set().union(*dag.workflow.dag.depending[job].values())
+        if job.output:
+            assert max(job.output, key=lambda output: written(finished / output)) in asked, job.rule.name
 
 
 def test_deleted_results_cost_their_cells_alone(copy):

@@ -139,6 +139,10 @@ def passport_files(wildcards):
     return ancient(PLAN.passport(wildcards.dataset))
 
 
+def passport_labels(wildcards):
+    return ancient(label_tables(wildcards))
+
+
 def control_key(wildcards):
     return same_key(wildcards, PLAN.control_key(wildcards.dataset))
 

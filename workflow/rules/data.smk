@@ -73,7 +73,7 @@ rule passport:
     """Say how the adapters started, what is there twice, and what the parts share, before any score."""
     input:
         data=data_weights,
-        labels=label_tables,
+        labels=passport_labels,
     output:
         passport=f"{RESULTS}/{{dataset}}/passport/{{key}}/passport.json",
         norms=f"{RESULTS}/{{dataset}}/passport/{{key}}/norms.parquet",
