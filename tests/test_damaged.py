@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,48 @@ def test_outside_the_workflow_nothing_is_moved(finished, tmp_path, monkeypatch, 
     assert main(words) == 2
     assert "delete it and run again" in capsys.readouterr().err
     assert path.exists()
+
+
+OUT_OF_MEMORY = """
+import resource, sys
+from lorascope.cli import main
+
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]) * 2**20,) * 2)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("megabytes", [100, 200, 250, 400])
+def test_a_step_without_memory_says_so_in_one_line_and_blames_no_file(finished, tmp_path, megabytes):
+    shutil.copytree(finished, tmp_path / "study")
+    words = [*map(str, STEPS["train"]), "--key", "0123456789", "--out", "elsewhere"]
+    command = [sys.executable, "-c", OUT_OF_MEMORY, str(megabytes), *words]
+    done = subprocess.run(command, cwd=tmp_path / "study", capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    # A thread of a library's that finds no memory ends the process (SIGABRT) before anybody is asked.
+    if done.returncode > 0:
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert "memory" in done.stderr.lower()
+    assert not list(tmp_path.rglob("*.is-damaged"))
+
+
+MAPPED = """
+import os, resource
+import numpy as np
+from lorascope.adapters.names import parse_matrix_name, MatrixInfo
+from lorascope.data.weights import GroupWeights
+
+rows = 10**8
+with open("big.npy", "wb") as file:
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (rows,)})
+    file.truncate(file.tell() + 4 * rows)
+used = int(open("/proc/self/statm").read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+resource.setrlimit(resource.RLIMIT_AS, (used + 10**8,) * 2)
+GroupWeights("big.npy", [MatrixInfo("down", "layer", "down", 1, 1)], rows)
+"""
+
+
+def test_weights_that_find_no_room_in_memory_are_not_damaged(tmp_path):
+    command = [sys.executable, "-c", MAPPED]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "OSError: [Errno 12] Cannot allocate memory"

@@ -1,6 +1,10 @@
 """The exceptions that users see."""
 
+import errno
 from pathlib import Path
+
+# What torch says, the loader where a library does not fit into memory, and pyarrow of a thread's stack.
+OUT_OF_MEMORY = ("can't allocate memory", "failed to map segment", "Failed to launch worker thread")
 
 
 class LorascopeError(Exception):
@@ -26,3 +30,9 @@ class DamagedFileError(LorascopeError):
     def __str__(self) -> str:
         path, reason, _ = self.args
         return f"{path}: {reason}; delete it and run again"
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says, in whatever words, that there was no memory."""
+    lacking = isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+    return lacking or any(words in str(error) for words in OUT_OF_MEMORY)

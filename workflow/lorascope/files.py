@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lorascope.digests import digest_of
-from lorascope.errors import DamagedFileError, LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError, is_out_of_memory
 
 METADATA_KEY = b"lorascope"
 TEMP_SUFFIX = ".tmp"
@@ -190,6 +190,8 @@ def parquet_errors(path: str | os.PathLike, advice: str | None = None) -> Iterat
     except FileNotFoundError:
         raise LorascopeError(f"{path}: no such file") from None
     except PARQUET_ERRORS as error:
+        if is_out_of_memory(error):
+            raise MemoryError(str(error)) from None
         reason = f"not a readable parquet file ({str(error).splitlines()[0]})"
         if advice is None and content_is_wrong(error):
             raise DamagedFileError(path, reason) from None
@@ -197,5 +199,5 @@ def parquet_errors(path: str | os.PathLike, advice: str | None = None) -> Iterat
 
 
 def content_is_wrong(error: Exception) -> bool:
-    """Return whether pyarrow disliked what it read; otherwise the system could not read it (an errno)."""
-    return getattr(error, "errno", None) is None
+    """Return whether a reader disliked what it read; otherwise the machine could not read it (an errno)."""
+    return not is_out_of_memory(error) and getattr(error, "errno", None) is None

@@ -23,11 +23,9 @@ from lorascope.cli import (
     train,
     zoo,
 )
-from lorascope.errors import DamagedFileError, LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError, is_out_of_memory
 
 EXIT_BAD_INPUT, EXIT_MACHINE = 2, 1
-# What torch says, and the loader where a library does not fit into memory.
-OUT_OF_MEMORY = ("can't allocate memory", "failed to map segment")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 SUBJECTS = (
     files,
@@ -72,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _machine(error: Exception) -> str:
     """Return what the machine lacks, in one line; empty where the error is none of the machine's."""
-    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         return "out of memory; give this job more, or run fewer at a time (--cores), and run again"
     if isinstance(error, OSError):
         return f"{' '.join(str(error).split())}; see to it and run again"

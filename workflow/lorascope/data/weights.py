@@ -11,7 +11,7 @@ import pyarrow as pa
 from lorascope.adapters.names import MatrixInfo
 from lorascope.digests import running_digest
 from lorascope.errors import DamagedFileError, LorascopeError
-from lorascope.files import atomic_path, read_table
+from lorascope.files import atomic_path, content_is_wrong, read_table
 
 
 class GroupWeights:
@@ -40,6 +40,8 @@ class GroupWeights:
         except FileNotFoundError:
             raise LorascopeError(f"{path}: no such file") from None
         except (ValueError, OSError, EOFError) as error:
+            if not content_is_wrong(error):
+                raise
             raise DamagedFileError(path, f"truncated or damaged ({error})", self.path.parent) from None
         # Every view of a numpy.memmap is one too, and pays for it in each operation.
         self._pages, self._values = mapped.base, mapped.view(np.ndarray)

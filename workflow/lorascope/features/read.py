@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from lorascope.errors import DamagedFileError, LorascopeError
+from lorascope.errors import DamagedFileError, LorascopeError, is_out_of_memory
 from lorascope.files import METADATA_KEY, PARQUET_ERRORS, check_parquet, content_is_wrong
 
 
@@ -60,8 +60,10 @@ def _open(path: str | Path) -> pq.ParquetFile:
         raise _damaged(path, error) from None
 
 
-def _damaged(path: str | Path, error: Exception) -> LorascopeError:
+def _damaged(path: str | Path, error: Exception) -> Exception:
     reason = str(error).splitlines()[0]
+    if is_out_of_memory(error):
+        return MemoryError(reason)
     if content_is_wrong(error):
         return DamagedFileError(path, f"not a readable feature file ({reason})")
     return LorascopeError(f"{path}: not a readable feature file ({reason}); see to it and run again")

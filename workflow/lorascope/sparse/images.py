@@ -7,7 +7,7 @@ import numpy as np
 
 from lorascope.digests import digest_of
 from lorascope.errors import DamagedFileError
-from lorascope.files import read_json
+from lorascope.files import content_is_wrong, read_json
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -49,6 +49,8 @@ def _open_array(path: Path, digest: str | None) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
+        if not content_is_wrong(error):
+            raise
         raise DamagedFileError(path, f"not readable ({error})", path.parent) from None
     if digest is not None and digest_of(array) != digest:
         raise DamagedFileError(path, "its content is not what its digest says", path.parent)
