@@ -13,8 +13,10 @@ from lorascope.probes.mlp import MLPSettings
 from lorascope.probes.runs import Part
 
 
-def train_plain(parts: dict[str, Part], n_classes: int, settings: MLPSettings, seed: int) -> float:
-    """Train one seed; return the test accuracy of the best epoch."""
+def train_plain(
+    parts: dict[str, Part], n_classes: int, settings: MLPSettings, seed: int
+) -> tuple[float, int]:
+    """Train one seed; return the test accuracy of the best epoch, and how many epochs were trained."""
     torch.manual_seed(seed)
     data = {k: (torch.from_numpy(p.features), torch.from_numpy(p.classes)) for k, p in parts.items()}
     loader = DataLoader(TensorDataset(*data["train"]), batch_size=settings.batch, shuffle=True)
@@ -25,8 +27,9 @@ def train_plain(parts: dict[str, Part], n_classes: int, settings: MLPSettings, s
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, mode="max", factor=0.5, patience=settings.lr_patience - 1
     )
-    best, best_state, stale = -1.0, None, 0
-    for _ in range(settings.epochs):
+    best, best_state, stale, trained = -1.0, None, 0, 0
+    while trained < settings.epochs and stale < settings.stop_patience:
+        trained += 1
         _train_epoch(model, loader, optimizer)
         accuracy = _accuracy(model, *data["validation"])
         schedule.step(accuracy)
@@ -34,10 +37,8 @@ def train_plain(parts: dict[str, Part], n_classes: int, settings: MLPSettings, s
             best, best_state, stale = accuracy, copy.deepcopy(model.state_dict()), 0
         else:
             stale += 1
-        if stale == settings.stop_patience:
-            break
     model.load_state_dict(best_state)
-    return _accuracy(model, *data["test"])
+    return _accuracy(model, *data["test"]), trained
 
 
 def _network(n_features: int, n_classes: int, settings: MLPSettings) -> nn.Sequential:
