@@ -41,3 +41,17 @@ def refused():
         assert "\n" not in str(caught.value)
 
     return expect
+
+
+@pytest.fixture
+def package(tmp_path_factory, monkeypatch):
+    """A copy of the package's source that a test may edit, in the package's place."""
+    from lorascope.study import keys
+    from package_copy import PackageCopy
+
+    copy = PackageCopy(tmp_path_factory.mktemp("code"))
+    monkeypatch.setattr(keys, "_ROOT", copy.root)
+    copy.forget()
+    yield copy
+    monkeypatch.undo()
+    copy.forget()

@@ -25,6 +25,7 @@ class Dag:
     Attributes:
         jobs: all jobs, those that come first in front.
         needed: those that would run.
+        planned: how many of each rule these are.
         workflow: snakemake's own.
     """
 
@@ -49,10 +50,7 @@ class Dag:
         dag = self.workflow.dag
         self.jobs = [job for layer in dag.toposorted() for job in layer]
         self.needed = [job for job in self.jobs if dag.needrun(job)]
-
-    def planned(self) -> Counter:
-        """Return how many jobs of each rule would run."""
-        return Counter(job.rule.name for job in self.needed)
+        self.planned = Counter(job.rule.name for job in self.needed)
 
     def values(self, rule: str, wildcard: str) -> set[str]:
         """Return the values of a wildcard in the jobs of a rule that would run."""

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -61,29 +60,6 @@ def test_a_key_is_ten_hexadecimal_digits():
 # code
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A copy of the package's source that a test may edit; keys are taken from it."""
-    root = tmp_path / "lorascope"
-    shutil.copytree(Path(lorascope.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(keys, "_ROOT", root)
-    forget()
-    yield root
-    monkeypatch.undo()
-    forget()
-
-
-def forget():
-    for cached in (keys.code_digest, keys._source, keys._imports):
-        cached.cache_clear()
-
-
-def edit(file):
-    with file.open("a") as opened:
-        opened.write("# a comment\n")
-    forget()
-
-
 def step_keys():
     """Return the keys of every step of a small study."""
     study = Plan(load_config({"dataset": "five", "datasets": {"five": {"source": "sanity"}}}))
@@ -99,7 +75,7 @@ def step_keys():
 def changed_by(package, file):
     """Return the names of the keys that an edit of a file changes."""
     before = step_keys()
-    edit(package / file)
+    package.append(file)
     after = step_keys()
     return {name for name in before if before[name] != after[name]}
 
@@ -110,7 +86,7 @@ def cells_of(*representations):
 
 def test_without_an_edit_no_key_changes(package):
     before = step_keys()
-    forget()
+    package.forget()
     assert step_keys() == before
 
 
@@ -152,20 +128,19 @@ def test_an_edit_changes_nothing_that_comes_before(package, file, changed):
 
 def test_a_new_import_is_followed_also_inside_a_function(package):
     modules = steps.LABEL
-    (package / "helper.py").write_text("from lorascope import errors\n")
+    package.append("helper.py", "from lorascope import errors\n")
     before = keys.code_digest(*modules)
-    with (package / "data" / "labels.py").open("a") as opened:
-        opened.write("\n\ndef late():\n    from lorascope.helper import errors\n\n    return errors\n")
-    forget()
+    late = "\n\ndef late():\n    from lorascope.helper import errors\n\n    return errors\n"
+    package.append("data/labels.py", late)
     assert keys.code_digest(*modules) != before
     before = keys.code_digest(*modules)
-    edit(package / "helper.py")
+    package.append("helper.py")
     assert keys.code_digest(*modules) != before
 
 
 def test_imports_in_a_circle_end(package):
-    (package / "one.py").write_text("import lorascope.two\n")
-    (package / "two.py").write_text("import lorascope.one\n")
+    package.append("one.py", "import lorascope.two\n")
+    package.append("two.py", "import lorascope.one\n")
     assert keys.code_digest("lorascope.one") == keys.code_digest("lorascope.two")
 
 
@@ -176,7 +151,7 @@ def test_a_module_that_is_not_there_is_an_error():
 
 def test_a_data_file_counts(package):
     before = keys.file_digest("study/config.schema.yaml")
-    edit(package / "study" / "config.schema.yaml")
+    package.append("study/config.schema.yaml")
     assert keys.file_digest("study/config.schema.yaml") != before
 
 

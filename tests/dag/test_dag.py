@@ -4,30 +4,14 @@ import shutil
 from collections import Counter
 
 import pytest
-from snakemake.api import SnakemakeApi
-from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 from snakemake_interface_common.exceptions import WorkflowError
 
-from workflow import ROOT
+from planning import Dag
 
 
 def planned(folder, *targets, **config) -> Counter:
     """Return how many jobs of each rule a dry run would do."""
-    return Counter(job.rule.name for job in planned_jobs(folder, *targets, **config))
-
-
-def planned_jobs(folder, *targets, **config) -> list:
-    """Return the jobs that a dry run would do."""
-    with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
-        workflow = api.workflow(
-            resource_settings=ResourceSettings(cores=1),
-            config_settings=ConfigSettings(config=config),
-            snakefile=ROOT / "Snakefile",
-            workdir=folder,
-        )
-        workflow.dag(DAGSettings(targets=set(targets))).execute_workflow(executor="dryrun")
-        dag = workflow._workflow.dag
-        return [job for job in dag.jobs if dag.needrun(job)]
+    return Dag(folder, *targets, **config).planned
 
 
 def test_the_default_target_is_the_page_of_the_zoo(tmp_path):
@@ -132,7 +116,7 @@ def test_where_features_are_shared_is_no_reason_to_run_again(tmp_path):
     """Snakemake runs a job again when its parameters change, but for those that it takes for derived."""
 
     def tracked(**config):
-        jobs = planned_jobs(tmp_path, dataset="sanity", **config)
+        jobs = Dag(tmp_path, dataset="sanity", **config).needed
         return {tuple(job.output): sorted(map(str, job.non_derived_params)) for job in jobs}
 
     plain, shared = tracked(), tracked(features_dir=str(tmp_path / "store"))

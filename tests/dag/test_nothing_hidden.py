@@ -25,24 +25,24 @@ def test_marks_of_a_killed_run_hide_nothing(tmp_path, last):
     """Killed alone, snakemake leaves its marks on files that the job finishes all the same."""
     dag = Dag(tmp_path, **FIVE)
     dag.finish(*STEPS[: STEPS.index(last) + 1])
-    missing = Dag(tmp_path, **FIVE).planned()
+    missing = Dag(tmp_path, **FIVE).planned
     assert {"train", "aggregate", "page"} <= set(missing)
     for job in dag.of(last):
         dag.workflow.persistence.started(job)
-    assert Dag(tmp_path, **FIVE).planned() == missing
+    assert Dag(tmp_path, **FIVE).planned == missing
 
 
 def test_an_upgrade_between_two_runs_hides_nothing(tmp_path):
     """Another text of a rule, another environment: recorded, but what matters of them is in the paths."""
     dag = Dag(tmp_path, **FIVE)
     dag.finish("prepare")
-    missing = Dag(tmp_path, **FIVE).planned()
+    missing = Dag(tmp_path, **FIVE).planned
     before = {"code": "echo", "params": ["'old'"], "input": ["old"], "software_stack_hash": "old"}
     record = MetadataRecord(rule="prepare", record_format_version=RECORD_FORMAT_VERSION, **before)
     for job in dag.of("prepare"):
         for output in job.output:
             dag.workflow.persistence._write_record(str(output), record)
-    assert Dag(tmp_path, **FIVE).planned() == missing
+    assert Dag(tmp_path, **FIVE).planned == missing
 
 
 @pytest.mark.parametrize(("targets", "config"), [((), FIVE), ((), ZOO), (("sparse",), {})])

@@ -2,9 +2,8 @@
 
 import pytest
 import yaml
-from snakemake.api import SnakemakeApi
-from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings, Quietness, ResourceSettings
 
+from planning import Dag
 from workflow import ROOT, TINY_ZOO, run, write_config
 
 PROFILES = ROOT / "profiles"
@@ -47,21 +46,13 @@ def test_the_study_plans_where_files_go_through_a_store(tmp_path, profile, mine)
 
 
 def test_every_job_asks_for_memory_and_time_and_for_twice_the_memory_when_it_is_tried_again(tmp_path):
-    with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
-        workflow = api.workflow(
-            resource_settings=ResourceSettings(cores=2),
-            config_settings=ConfigSettings(config={**TINY_ZOO, "representations": ["stats", "delta_gram"]}),
-            snakefile=ROOT / "Snakefile",
-            workdir=tmp_path,
-        )
-        workflow.dag(DAGSettings()).execute_workflow(executor="dryrun")
-        local = workflow._workflow._localrules
-        jobs = [job for job in workflow._workflow.dag.jobs if job.rule.name not in local]
-        assert {"zoo_train", "prepare", "fit", "extract", "train", "page"} <= {job.rule.name for job in jobs}
-        for job in jobs:
-            first = job.resources["mem_mb"]
-            assert first > 0
-            assert job.resources["runtime"] > 0
-            job.attempt = 2
-            job.reset_params_and_resources()
-            assert job.resources["mem_mb"] == 2 * first, job.rule.name
+    dag = Dag(tmp_path, **TINY_ZOO | {"representations": ["stats", "delta_gram"]})
+    jobs = [job for job in dag.jobs if job.rule.name not in dag.workflow._localrules]
+    assert {"zoo_train", "prepare", "fit", "extract", "train", "page"} <= {job.rule.name for job in jobs}
+    for job in jobs:
+        first = job.resources["mem_mb"]
+        assert first > 0
+        assert job.resources["runtime"] > 0
+        job.attempt = 2
+        job.reset_params_and_resources()
+        assert job.resources["mem_mb"] == 2 * first, job.rule.name
