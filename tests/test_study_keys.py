@@ -170,3 +170,16 @@ def test_imports_are_of_the_kinds_that_keys_follow():
         names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
         if file.name != "registry.py":
             assert not names & {"import_module", "__import__"}, file
+
+
+def test_the_imports_of_every_module_are_those_of_its_syntax_tree():
+    for file in Path(lorascope.__file__).parent.rglob("*.py"):
+        module = ".".join(["lorascope", *file.relative_to(keys._ROOT).with_suffix("").parts])
+        names = set()
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+        ours = {name for name in names if name.split(".")[0] == "lorascope" and keys._path(name)}
+        assert keys._imports(module.removesuffix(".__init__")) == ours, file
