@@ -39,8 +39,11 @@ def compute(batch: MatrixBatch) -> Array:
 def _top_and_sums(values: Array) -> tuple[Array, Array, Array]:
     """Return the ten largest magnitudes, descending, float64 [n, 10]; sum and sum of squares of all, [n]."""
     rows = _long_rows(values)
-    magnitudes, cols = _half_spectrum(rows), rows.shape[2]
-    return _top(magnitudes, cols), *_sums(magnitudes, cols)
+    paired, single = _by_mirror_image(_half_spectrum(rows), rows.shape[2])
+    dot = namespace_of(values).linalg.vecdot
+    total = 2 * row_sums(paired) + row_sums(single)
+    energy = 2 * dot(paired, paired) + dot(single, single)
+    return _top(paired, single), total, energy
 
 
 def _long_rows(values: Array) -> Array:
@@ -61,38 +64,33 @@ def _half_spectrum(values: Array) -> Array:
     return xp.abs(spectrum)
 
 
-def _mirrored_columns(cols: int) -> slice:
-    """Return which columns of the half spectrum have a mirror image outside of it: all but 0 and cols / 2."""
-    return slice(1, (cols + 1) // 2)
+def _by_mirror_image(magnitudes: Array, cols: int) -> tuple[Array, Array]:
+    """Return the magnitudes whose frequencies have a mirror image, [n, k], and those without, [n, l].
+
+    Without are columns 0 and, if there is one, cols / 2. The former are written over ``magnitudes``, with
+    zeros in these columns.
+    """
+    xp, n, middle = namespace_of(magnitudes), len(magnitudes), (cols + 1) // 2
+    single = xp.concatenate([magnitudes[:, :, :1], magnitudes[:, :, middle:]], 2).reshape(n, -1)
+    magnitudes[:, :, 0] = 0
+    magnitudes[:, :, middle:] = 0
+    return magnitudes.reshape(n, -1), single
 
 
-def _sums(magnitudes: Array, cols: int) -> tuple[Array, Array]:
-    """Return sum and sum of squares over the full spectrum, float64 [n] each."""
-    xp, n = namespace_of(magnitudes), len(magnitudes)
-    times = xp.ones(magnitudes.shape[2], dtype=xp.float64, device=magnitudes.device)
-    times[_mirrored_columns(cols)] = 2
-    counted, magnitudes = (magnitudes * times).reshape(n, -1), magnitudes.reshape(n, -1)
-    return row_sums(counted), xp.linalg.vecdot(counted, magnitudes)
-
-
-def _top(magnitudes: Array, cols: int) -> Array:
-    """Return the ten largest magnitudes of the full spectrum in descending order, float64 [n, 10]."""
-    xp, n = namespace_of(magnitudes), len(magnitudes)
-    mirrored = _mirrored_columns(cols)
-    pairs = _largest(xp.asarray(magnitudes[:, :, mirrored], copy=True).reshape(n, -1), TOP // 2)
-    singles = xp.concatenate([magnitudes[:, :, :1], magnitudes[:, :, mirrored.stop :]], 2).reshape(n, -1)
-    return xp.flip(sort_rows(xp.concatenate([pairs, pairs, singles], 1))[:, -TOP:], (1,))
+def _top(paired: Array, single: Array) -> Array:
+    """Return the ten largest magnitudes in descending order, float64 [n, 10]; ``paired`` is used up."""
+    pairs = _largest(paired, TOP // 2)
+    candidates = namespace_of(paired).concatenate([pairs, pairs, single], 1)
+    return namespace_of(paired).flip(sort_rows(candidates)[:, -TOP:], (1,))
 
 
 def _largest(left: Array, count: int) -> Array:
-    """Return each row's ``count`` largest values, zeros when there are fewer; they are 0 in ``left`` then."""
-    xp, (n, size) = namespace_of(left), left.shape
-    largest = xp.zeros((n, count), dtype=xp.float64, device=left.device)
-    if size:
-        left = left.reshape(-1)
-        first = xp.arange(0, n * size, size, device=left.device)
-        for i in range(count):
-            position = first + left.reshape(n, size).argmax(axis=1)
-            largest[:, i] = left.take(position)
-            left[position] = 0
+    """Return each row's ``count`` largest values; they are 0 in ``left`` then."""
+    xp, (n, size), entries = namespace_of(left), left.shape, left.reshape(-1)
+    largest = xp.empty((n, count), dtype=xp.float64, device=left.device)
+    first = xp.arange(0, n * size, size, device=left.device)
+    for i in range(count):
+        position = first + left.argmax(axis=1)
+        largest[:, i] = entries.take(position)
+        entries[position] = 0
     return largest

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Array: TypeAlias = "np.ndarray | torch.Tensor"
 
 # Entries of a tile: enough that calls cost little, few enough that intermediates in float64 stay in cache.
-TILE_ENTRIES = 1 << 18
+TILE_ENTRIES = 1 << 17
 
 
 def namespace_of(array: Array) -> ModuleType:
