@@ -72,6 +72,16 @@ def test_each_adapter_is_on_its_own(name, values):
     assert np.array_equal(together, np.concatenate(alone))
 
 
+@pytest.mark.parametrize("name", COMPUTED)
+@given(values=matrices())
+@settings(deadline=None, max_examples=50)
+def test_what_else_is_asked_for_changes_no_value(name, values):
+    alone, together = MatrixBatch(values), MatrixBatch(values)
+    together.foreseen = frozenset({"sorted_entries", "sums"})
+    compute = registry.load(name).compute
+    assert compute(alone).tobytes() == compute(together).tobytes()
+
+
 @pytest.mark.parametrize("name", SYMMETRIC_UNDER_PERMUTATION)
 @given(values=matrices(), seed=st.integers(0, 100))
 @settings(deadline=None)

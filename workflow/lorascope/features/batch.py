@@ -24,7 +24,11 @@ class MatrixBatch:
         values: float32 [n, rows, cols].
         entries: the same values, float32 [n, rows · cols].
         xp: the module of the arrays' functions, numpy or torch.
+        foreseen: names of properties that will be asked for in any case: what comes out of them for nothing
+            is taken from there. Values are the same either way.
     """
+
+    foreseen: frozenset[str] = frozenset()
 
     def __init__(self, values: Array):
         self.xp = namespace_of(values)
@@ -48,12 +52,21 @@ class MatrixBatch:
     @cached_property
     def minimum(self) -> Array:
         """Smallest entry, float32 [n]."""
-        return self.xp.amin(self.entries, -1)
+        return self._ends[0]
 
     @cached_property
     def maximum(self) -> Array:
         """Largest entry, float32 [n]."""
-        return self.xp.amax(self.entries, -1)
+        return self._ends[1]
+
+    @cached_property
+    def _ends(self) -> tuple[Array, Array]:
+        if "sorted_entries" in self.foreseen:
+            ends = self.sorted_entries[:, 0], self.sorted_entries[:, -1]
+        else:
+            ends = self.xp.amin(self.entries, -1), self.xp.amax(self.entries, -1)
+        # Which of two zeros comes first is left open; + 0 makes both the positive one.
+        return ends[0] + 0.0, ends[1] + 0.0
 
     @cached_property
     def peak(self) -> Array:
@@ -67,22 +80,36 @@ class MatrixBatch:
 
     @cached_property
     def sums(self) -> "Sums":
-        """Sums over the entries."""
+        """All sums over the entries, in one pass."""
         return Sums(*in_tiles(_sums, self.entries))
+
+    @cached_property
+    def _sum_and_squares(self) -> tuple[Array, Array]:
+        """Sum of the entries and sum of their squared deviations."""
+        if "sums" in self.foreseen:
+            return self.sums.entries, self.sums.squared_deviations
+        return in_tiles(_sum_and_squares, self.entries)
+
+    @cached_property
+    def absolute_sum(self) -> Array:
+        """Sum of the absolute values of the entries, float64 [n]."""
+        if "sums" in self.foreseen:
+            return self.sums.absolute
+        return in_tiles(_absolute_sum, self.entries)[0]
 
     @cached_property
     def mean(self) -> Array:
         """Mean, float64 [n]."""
-        return self.sums.entries / self.size
+        return self._sum_and_squares[0] / self.size
 
     @cached_property
     def _variance(self) -> Array:
-        return self.sums.squared_deviations / self.size
+        return self._sum_and_squares[1] / self.size
 
     @cached_property
     def std(self) -> Array:
         """Standard deviation with divisor size − 1, float64 [n]; 0 for a single entry."""
-        return self.xp.sqrt(self.sums.squared_deviations / max(self.size - 1, 1))
+        return self.xp.sqrt(self._sum_and_squares[1] / max(self.size - 1, 1))
 
     @cached_property
     def skewness(self) -> Array:
@@ -98,7 +125,7 @@ class MatrixBatch:
     @cached_property
     def frobenius(self) -> Array:
         """Frobenius norm, float64 [n]."""
-        return self.xp.sqrt(self.sums.squared_deviations + self.size * self.mean**2)
+        return self.xp.sqrt(self._sum_and_squares[1] + self.size * self.mean**2)
 
     @cached_property
     def percentiles(self) -> Array:
@@ -150,6 +177,20 @@ def _sums(entries: Array) -> Sums:
         dot(work, values),
         dot(work, work),
     )
+
+
+def _sum_and_squares(entries: Array) -> tuple[Array, Array]:
+    """Return of each row of float32 [n, size] two of its sums, to the last bit as :func:`_sums` has them."""
+    xp = namespace_of(entries)
+    values = xp.asarray(entries, dtype=xp.float64)
+    total = row_sums(values)
+    values -= total[:, None] / values.shape[1]
+    return total, xp.linalg.vecdot(values, values)
+
+
+def _absolute_sum(entries: Array) -> tuple[Array]:
+    xp = namespace_of(entries)
+    return (row_sums(xp.abs(xp.asarray(entries, dtype=xp.float64))),)
 
 
 def row_sums(values: Array) -> Array:

@@ -15,6 +15,7 @@ NAMES = (
     "skewness",
     "kurtosis",
 )
+USES = ("sorted_entries", "sums")
 
 
 def compute(batch: MatrixBatch) -> Array:

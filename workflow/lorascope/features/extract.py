@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -133,7 +134,8 @@ def _computing_module(representation: str):
 
 
 def _open_writer(stack: ExitStack, file: FeatureFile, weights: Weights, names: Sequence[str]):
-    columns = [f"{matrix.name}/{name}" for matrix in weights.matrices for name in names]
+    matrices = [matrix.name for matrix in weights.matrices]
+    columns = [f"{matrix}/{name}" for matrix in matrices for name in names]
     metadata = {**file.metadata, "representation": file.representation}
     return stack.enter_context(feature_writer(file.path, columns, metadata))
 
@@ -144,7 +146,9 @@ def _features_of_rows(
     """Return per representation the features of some adapters, float32 [columns, stop − start]."""
     n_matrices = len(weights.matrices)
     tables = [np.empty((n_matrices, len(module.NAMES), stop - start), np.float32) for module in modules]
+    foreseen = frozenset(chain.from_iterable(getattr(module, "USES", ()) for module in modules))
     for index, rows, batch in blocks(weights, start, stop):
+        batch.foreseen = foreseen
         _refuse_non_finite(batch, weights.matrices[index].name, start + rows.start)
         for table, module in zip(tables, modules, strict=True):
             table[index, :, rows] = as_numpy(module.compute(batch)).T

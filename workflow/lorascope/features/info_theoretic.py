@@ -11,6 +11,7 @@ from lorascope.features.namespace import Array, namespace_of
 
 BINS = 50
 NAMES = ("histogram_entropy", "histogram_entropy_normalised")
+USES = ("sorted_entries",)
 
 
 def compute(batch: MatrixBatch) -> Array:

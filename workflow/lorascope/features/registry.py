@@ -54,7 +54,10 @@ def module_name(name: str) -> str:
 
 
 def load(name: str) -> ModuleType:
-    """Import the module of a representation: either ``NAMES`` and ``compute``, or ``PARTS``."""
+    """Import the module of a representation: either ``NAMES`` and ``compute``, or ``PARTS``.
+
+    Beside the former it may have ``USES``: properties of the batch that it asks for in any case.
+    """
     return import_module(module_name(name))
 
 
