@@ -8,11 +8,10 @@ run of the limit just before it; the table has their median, and seconds and mem
 
     python benchmarks/extract.py --adapters 1000 10000
 
-writes extract.csv and extract.md into benchmarks/results.
+writes extract.csv and extract.md into benchmarks/results, with a table of what must hold.
 """
 
 import argparse
-import csv
 import datetime
 import importlib.metadata
 import json
@@ -29,14 +28,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import published_shape
+from extract_tables import (
+    BASELINE,
+    GROUP_AFTER_GROUP,
+    LIMIT,
+    NINE,
+    TWO_PROCESSES,
+    requirements,
+    write_tables,
+)
 
 HERE = Path(__file__).parent
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 # The limit takes its rows this many entries at a time, which is where sort and FFT were fastest.
 LIMIT_ENTRIES = 1 << 16
-
-# What all others are multiples of.
-LIMIT = "limit"
 
 
 class Clock:
@@ -81,13 +86,13 @@ def measure_limit(folder: str, n_adapters: int) -> dict:
 
 
 def measure_extraction(folder: str, n_adapters: int, representations: list[str], groups: list[str]) -> dict:
-    """Extract into parquet files; ``parquet`` is the share of the time that goes into writing them."""
+    """Extract into parquet files, digests checked; ``parquet`` is the share of writing in the time."""
     from lorascope.features.extract import FeatureFile, extract
 
     writing = _time_the_writer()
     clock = Clock()
     for group in groups:
-        weights = published_shape.open_group(folder, group, n_adapters)
+        weights = published_shape.open_group(folder, group, n_adapters, checked=True)
         extract(weights, [FeatureFile(name, _features(folder, name, group)) for name in representations])
     times = clock.read()
     return {**times, "parquet": sum(writing) / times["cpu"]}
@@ -200,11 +205,11 @@ def measurements(folder: str, n_adapters: int, sample: int) -> dict[str, Callabl
     extraction = (measure_extraction, folder, n_adapters)
     return {
         **{name: lambda name=name: in_own_process(*extraction, [name], groups) for name in computed},
-        "nine together": lambda: in_own_process(*extraction, computed, groups),
+        NINE: lambda: in_own_process(*extraction, computed, groups),
         "ensemble (read its parts)": lambda: in_own_process(measure_ensemble, folder),
-        "nine, group after group": lambda: in_processes(folder, n_adapters, computed, 1),
-        "nine, two processes": lambda: in_processes(folder, n_adapters, computed, 2),
-        f"per-sample torch ({sample} adapters, scaled up)": lambda: in_own_process(
+        GROUP_AFTER_GROUP: lambda: in_processes(folder, n_adapters, computed, 1),
+        TWO_PROCESSES: lambda: in_processes(folder, n_adapters, computed, 2),
+        f"{BASELINE} ({sample} adapters, scaled up)": lambda: in_own_process(
             measure_baseline, folder, n_adapters, sample
         ),
     }
@@ -220,7 +225,7 @@ def run(folder: str, n_adapters: int, repeats: int, sample: int, only: Sequence[
             continue
         pairs = [
             (in_own_process(measure_limit, folder, n_adapters), measure())
-            for _ in range(1 if name.startswith("per-sample") else repeats)
+            for _ in range(1 if name.startswith(BASELINE) else repeats)
         ]
         limits += [limit for limit, _ in pairs]
         ratio = statistics.median(measured["cpu"] / limit["cpu"] for limit, measured in pairs)
@@ -247,54 +252,7 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-# the tables
-
-COLUMNS = (
-    "adapters",
-    "measurement",
-    "seconds",
-    "cpu",
-    "ms_per_adapter",
-    "times_limit",
-    "parquet",
-    "megabytes",
-)
-HEADINGS = (
-    *("adapters", "measurement", "seconds, fastest", "processor seconds", "processor ms per adapter"),
-    *("× limit, median", "parquet's share", "peak MB"),
-)
-
-
-def write_tables(rows: list[dict], folder: Path, command: str, load: float) -> None:
-    """Write extract.csv and extract.md."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "extract.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows({key: _rounded(value) for key, value in row.items()} for row in rows)
-    lines = [
-        f"{datetime.date.today()}, {machine()}, load average {load:.1f} at the start. Made by `{command}`.",
-        "",
-        f"| {' | '.join(HEADINGS)} |",
-        f"|{' ---: | --- |' + ' ---: |' * (len(HEADINGS) - 2)}",
-        *(_markdown(row) for row in rows),
-    ]
-    (folder / "extract.md").write_text("\n".join(lines) + "\n")
-
-
-def _rounded(value):
-    return float(f"{value:.4g}") if isinstance(value, float) else value
-
-
-def _markdown(row: dict) -> str:
-    cells = [
-        f"{row['adapters']:,}",
-        row["measurement"],
-        *(f"{row[key]:.2f}" for key in ("seconds", "cpu", "ms_per_adapter", "times_limit")),
-        f"{row['parquet']:.0%}" if "parquet" in row else "",
-        f"{row['megabytes']:.0f}",
-    ]
-    return f"| {' | '.join(cells)} |"
+# the command
 
 
 def machine() -> str:
@@ -331,11 +289,18 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
             sample = min(options.sample, n_adapters)
             rows += run(folder, n_adapters, options.repeats, sample, options.only)
-        write_tables(rows, options.out, _command(options), load)
+        write_tables(rows, options.out, _about(options, load))
+    for one in requirements(rows):
+        say(f"{one.adapters} adapters: {one.what}: {one.measured:.3g}, must be {one.sign} {one.bound}")
+
+
+def _about(options: argparse.Namespace, load: float) -> str:
+    """Return date, machine, and how to measure the same again."""
+    made = f"Made by `{_command(options)}`."
+    return f"{datetime.date.today()}, {machine()}, load average {load:.1f} at the start. {made}"
 
 
 def _command(options: argparse.Namespace) -> str:
-    """Return the command that measures the same again."""
     words = ["python", "benchmarks/extract.py", "--adapters", *map(str, options.adapters)]
     words += ["--repeats", str(options.repeats), "--sample", str(options.sample)]
     return shlex.join(words + (["--only", *options.only] if options.only else []))

@@ -75,7 +75,7 @@ def main() -> None:
     for n_adapters in options.adapters:
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
             lines.append(f"| {' | '.join(measure(Path(folder), n_adapters))} |")
-        print(lines[-1], flush=True)
+        print(f"{lines[-1]} memory must stay below 2,000 MB", flush=True)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "prepare.md").write_text("\n".join(lines) + "\n")
 
