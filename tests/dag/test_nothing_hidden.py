@@ -4,6 +4,8 @@ Where a job has a reason of its own to run, snakemake leaves out everything behi
 reads it, but not what reads it as ``ancient()``. Such a run would end without an error and without results.
 """
 
+from pathlib import Path
+
 import pytest
 from snakemake.persistence import RECORD_FORMAT_VERSION, MetadataRecord
 
@@ -56,3 +58,19 @@ def test_nothing_ancient_is_behind_what_a_newer_file_makes_run(tmp_path, targets
             if any(f.is_ancient for f in files)
         ]
         assert not (watched and behind), f"{job.rule.name}: {watched} hide {behind}"
+
+
+def test_every_file_is_asked_for_but_what_no_step_reads(tmp_path):
+    """A file that nobody asks for is not made again when it is lost; norms are read by commands alone."""
+    dag = Dag(tmp_path, **ZOO)
+    asked = {
+        file
+        for readers in dag.workflow.dag.depending.values()
+        for files in readers.values()
+        for file in files
+    }
+    unasked = {Path(file) for job in dag.jobs for file in job.output if file not in asked}
+    assert {(path.parts[2], path.name) for path in unasked} == {
+        ("data", "norms.parquet"),
+        ("report", "figures"),
+    }

@@ -90,6 +90,15 @@ def shards(wildcards):
     return ancient(PLAN.shards(wildcards.dataset))
 
 
+def shard_tables(wildcards):
+    return ancient(
+        [
+            str(Path(path).with_suffix(".parquet"))
+            for path in PLAN.shards(wildcards.dataset)
+        ]
+    )
+
+
 def picture(wildcards):
     return PLAN.picture(wildcards.dataset)
 

@@ -6,6 +6,7 @@ rule prepare:
     """Lay the weights of a data set out so that a layer group is one contiguous, mappable file."""
     input:
         shards=shards,
+        tables=shard_tables,
     output:
         weights=directory(f"{RESULTS}/{{dataset}}/data/{{key}}/weights"),
         layers=f"{RESULTS}/{{dataset}}/data/{{key}}/layers.parquet",
