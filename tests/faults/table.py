@@ -1,6 +1,6 @@
 """Write the table of faults of a test run into a document.
 
-    python tests/faults/table.py FAULTS.json PAGE.md
+    python tests/faults/table.py FAULTS.json… PAGE.md
 
 The table stands between two markers; the rest of the document stays as it is.
 """
@@ -61,11 +61,12 @@ def _machine() -> str:
     return f"{models[0]}, {len(models)} cores"
 
 
-def main(faults: str, page: str) -> None:
+def main(*paths: str) -> None:
+    *faults, page = paths
     text = Path(page).read_text()
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
-    content = table(json.loads(Path(faults).read_text()))
+    content = table([entry for path in faults for entry in json.loads(Path(path).read_text())])
     Path(page).write_text(f"{before}{START}\n\n{content}\n\n{END}{after}")
 
 
