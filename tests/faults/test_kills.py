@@ -27,6 +27,8 @@ WHAT = (EVERYTHING, EVERYTHING, SNAKEMAKE, JOB)
 SAMPLE = (EVERYTHING, JOB, SNAKEMAKE)
 KILLS = {name: round(share * IN_ALL) for name, share in SHARES.items()} if ALL else {"sanity": len(SAMPLE)}
 POLL = 0.02
+# Seconds; far more than any job of these studies takes.
+PATIENCE = 600
 
 
 def start(study: Study, folder: Path) -> subprocess.Popen:
@@ -70,10 +72,14 @@ def kill(process: subprocess.Popen, what: str, moments: random.Random) -> str | 
 
 def wait_for_orphans(groups: list[int]) -> None:
     """Wait for the jobs of killed runs: they go on beside the next runs, but may not end after the last."""
+    deadline = time.monotonic() + PATIENCE
     for group in groups:
         with suppress(ProcessLookupError):
             while True:
                 os.killpg(group, 0)
+                assert time.monotonic() < deadline, (
+                    f"what a killed run started goes on: process group {group}"
+                )
                 time.sleep(POLL)
 
 

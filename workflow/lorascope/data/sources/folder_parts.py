@@ -3,11 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +18,7 @@ from lorascope.data.fingerprint import file_fingerprint
 from lorascope.data.same_update import WIDTH, sketch_updates
 from lorascope.errors import LorascopeError
 from lorascope.files import METADATA_KEY, atomic_path
+from lorascope.processes import process_pool
 
 # A part is read into memory as a whole: by one process when it is made, by one when it is laid out.
 PART_FILES = 64
@@ -75,15 +73,8 @@ def read_parts(
     missing = [entry for entry in named if not entry[0].exists()]
     write = partial(_write_part, root, shapes, max_rank)
     if processes > 1 and len(missing) > 1:
-        # Forked, a process would inherit the locks of libraries' threads.
-        try:
-            with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-                list(pool.map(write, missing))
-        except BrokenProcessPool:
-            raise LorascopeError(
-                f"{root}: a process that read files was killed, perhaps for want of memory; run again with "
-                "fewer cores: what is read is kept"
-            ) from None
+        with process_pool(processes, str(root)) as pool:
+            list(pool.map(write, missing))
     else:
         for entry in missing:
             write(entry)

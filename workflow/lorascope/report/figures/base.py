@@ -1,9 +1,7 @@
 """What all figures share: how one is named and saved, axes with a row per representation, keys."""
 
 import io
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lorascope.files import write_bytes
+from lorascope.processes import process_pool
 from lorascope.report.style import COLUMN_INCHES, GRID, MUTED, RC, Series
 from lorascope.report.summary import Summary
 
@@ -62,9 +61,7 @@ def save_drawings(
     if processes == 1 or len(drawings) < 2:
         texts = list(map(save, drawings))
     else:
-        # Forking would copy the threads of numerical libraries in whatever state they are.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(processes, len(drawings)), context) as pool:
+        with process_pool(min(processes, len(drawings)), str(folder)) as pool:
             texts = list(pool.map(save, drawings))
     return dict(zip((drawing.name for drawing in drawings), texts, strict=True))
 
