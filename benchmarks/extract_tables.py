@@ -76,11 +76,7 @@ def write_tables(rows: Sequence[dict], folder: Path, about: str) -> None:
     lines = [
         *(about, "", _line(COLUMNS.values()), f"|{' ---: | --- |' + ' ---: |' * (len(COLUMNS) - 2)}"),
         *(_line(_cells(row)) for row in rows),
-        *(
-            "",
-            _line(("adapters", "must hold", "bound", "measured", "")),
-            "| ---: | --- | ---: | ---: | --- |",
-        ),
+        *("", "| adapters | must hold | bound | measured | |", "| ---: | --- | ---: | ---: | --- |"),
         *(_line(_verdict(one)) for one in requirements(rows)),
     ]
     (folder / "extract.md").write_text("\n".join(lines) + "\n")
