@@ -8,15 +8,29 @@ from pathlib import Path
 import pytest
 
 from faults.recovery import ALL, Study
+from lorascope.errors import DamagedFileError
+from lorascope.files import read_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def flip(path: Path) -> None:
-    """Change one bit of the values, in the middle of the file or, where a footer is long, at its start."""
-    content = bytearray(path.read_bytes())
-    content[40 if path.suffix == ".parquet" else len(content) // 2] ^= 1
-    path.write_bytes(content)
+    """Change one bit, the first of a table's that means something: some of its headers nobody reads."""
+    content = path.read_bytes()
+    table = path.suffix == ".parquet"
+    for place in range(40, len(content)) if table else [len(content) // 2]:
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        if not table or is_damaged(path):
+            return
+    raise AssertionError(f"{path}: no bit of it is missed")
+
+
+def is_damaged(path: Path) -> bool:
+    try:
+        read_table(path)
+    except DamagedFileError:
+        return True
+    return False
 
 
 def truncate(path: Path) -> None:
