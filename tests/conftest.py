@@ -24,8 +24,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
-    """Fast ones first: a mistake should show in seconds. The browser also leaves an event loop behind that
-    snakemake cannot start beside, and its tests are slow ones."""
+    """Fast ones first: a mistake should show in seconds."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 

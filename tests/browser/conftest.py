@@ -35,8 +35,9 @@ def chromium():
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium):
+    # Not for the whole session: its event loop would run on, and snakemake refuses to start beside one.
     with sync_playwright() as playwright:
         # Chromium's sandbox does not run as root, which containers are; the pages are our own.
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
