@@ -81,11 +81,12 @@ KINDS = {
     "fit": Kind("zoo", "fits/delta_gram/*/attn1.safetensors", "features/delta_gram probes summary report"),
     "norms of a passport": Kind("zoo", "passport/*/norms.parquet", "controls summary report"),
     "map of adapters": Kind("zoo", "adapter_map/*/map.parquet", "summary report"),
-    "summary table": Kind("zoo", "summary/cells.parquet", "report", "truncated"),
     "summary": Kind("zoo", "summary/results.json", "report"),
     "images": Kind("sparse", "images/*/images.npy", "runs comparison report"),
     "manifest of images": Kind("sparse", "images/*/manifest.json", "runs comparison report", "truncated"),
-    "epochs of a sparse run": Kind("sparse", "runs/uniform/*/seed-42/epochs.parquet", "comparison report"),
+    "epochs of a sparse run": Kind(
+        "sparse", "runs/uniform/*/seed-42/epochs.parquet", "comparison report", "truncated"
+    ),
     "sparse run": Kind("sparse", "runs/uniform/*/seed-42/run.json", "comparison report"),
     "comparison of gates": Kind("sparse", "comparison/comparison.json", "report"),
 }
