@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from lorascope.errors import LorascopeError
-from lorascope.probes import mlp
+from lorascope.probes import layers_compiled, layers_torch, mlp
 from lorascope.probes import network as networks
 from lorascope.probes.mlp import MLPSettings, train_mlp
 from lorascope.probes.runs import Part
@@ -64,9 +64,11 @@ def test_training_equals_torch_modules_and_torch_adam():
     )
 
 
-def test_gradients_are_those_of_autograd():
+@pytest.mark.parametrize("layers", [layers_compiled, layers_torch])
+def test_gradients_are_those_of_autograd(layers):
     generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]
     network = networks.Network([9, 16, 12, 4], generators, "cpu")
+    network.layers = layers
     x = torch.randn(2, 10, 9)
     classes = torch.randint(4, (2, 10))
     masks = [
@@ -121,10 +123,12 @@ def test_a_seed_does_not_depend_on_its_company():
             assert np.array_equal(values, together[seed].log_probabilities[part])
 
 
-def test_side_by_side_equals_one_after_the_other():
+def test_side_by_side_as_on_a_gpu_equals_one_after_the_other():
     """The path that a GPU takes, run on the CPU."""
     parts = _tensors(blobs())
-    batched = mlp.Training(parts, 3, SMALL, [1, 2, 3], "cpu").finish()
+    training = mlp.Training(parts, 3, SMALL, [1, 2, 3], "cpu")
+    training.network.layers = layers_torch
+    batched = training.finish()
     looped = [mlp.Training(parts, 3, SMALL, [seed], "cpu").finish()[0] for seed in (1, 2, 3)]
     for one, other in zip(batched, looped, strict=True):
         assert one.best_epoch == other.best_epoch

@@ -1,7 +1,8 @@
 """The network of the probe `mlp`, with a leading seed dimension and its gradient written out.
 
 Written out, because at the size of a probe autograd's bookkeeping and its many small results cost as much as
-half of the matrix products; and because a step of fixed buffers can be captured as a CUDA graph.
+half of the matrix products; because on a CPU most of these can be left out (layers_compiled); and because a
+step of fixed buffers can be captured as a CUDA graph.
 """
 
 import math
@@ -12,8 +13,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-BATCH_NORM_EPSILON = 1e-5
-BATCH_NORM_MOMENTUM = 0.1
+from lorascope.probes import layers_compiled, layers_torch
+from lorascope.probes.layers_torch import BATCH_NORM_EPSILON, Activation, Norm
+
 _LISTS = ("weights", "gains", "shifts", "means", "variances", "gradients")
 
 
@@ -26,11 +28,13 @@ class Network:
         weights: float32 [seeds, fan in, fan out] of each linear layer.
         gains, shifts, means, variances: float32 [seeds, 1, width] of each batch norm.
         bias: float32 [seeds, 1, classes], of the last layer.
+        layers: the module of what a hidden layer does: layers_compiled on a CPU, layers_torch elsewhere.
         gradients: of :meth:`parameters`, in their order; set by :meth:`training_step`.
     """
 
     def __init__(self, widths: Sequence[int], generators: Sequence[torch.Generator], device: str):
         n_seeds = len(generators)
+        self.layers = layers_compiled if device == "cpu" else layers_torch
         self.weights = [draw_uniform((a, b), a, generators, device) for a, b in pairwise(widths)]
         self.gains = [torch.ones(n_seeds, 1, width, device=device) for width in widths[1:-1]]
         self.shifts = [torch.zeros(n_seeds, 1, width, device=device) for width in widths[1:-1]]
@@ -74,11 +78,12 @@ class Network:
         Returns:
             The loss of each sample, [seeds, batch].
         """
-        inputs, norms = [x], []
+        inputs, activations = [x], []
         for i, mask in enumerate(masks):
-            y, norm = self._normalise(torch.bmm(inputs[i], self.weights[i]), i)
-            norms.append(norm)
-            inputs.append(y.mul_(mask).relu_())
+            multiply = self.layers.multiply if i else torch.bmm
+            z = multiply(inputs[i], self.weights[i])
+            activations.append(self.layers.activate(z, self._norm(i), mask))
+            inputs.append(activations[i].outputs)
         log_probabilities = torch.baddbmm(self.bias, inputs[-1], self.weights[-1]).log_softmax(dim=2)
         chosen = classes[..., None]
         losses = -log_probabilities.gather(2, chosen)[..., 0]
@@ -87,51 +92,27 @@ class Network:
         errors.div_(x.shape[1])
         if weights is not None:
             errors.mul_(weights[..., None])
-        self._backward(errors, inputs, norms, masks)
+        self._backward(errors, inputs, activations)
         return losses
 
-    def _normalise(self, z: Tensor, i: int) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
-        """Return z [seeds, batch, width] after its batch norm, and what the norm's gradient needs."""
-        channels, gain, shift = _as_channels(z), self.gains[i].flatten(), self.shifts[i].flatten()
-        averages = self.means[i].view(-1), self.variances[i].view(-1)
-        y, mean, scale = torch.native_batch_norm(
-            channels, gain, shift, *averages, True, BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON
-        )
-        return _as_seeds(y, len(z)), (channels, mean, scale)
+    def _norm(self, i: int) -> Norm:
+        return Norm(self.gains[i], self.shifts[i], self.means[i], self.variances[i])
 
-    def _backward(
-        self,
-        errors: Tensor,
-        inputs: Sequence[Tensor],
-        norms: Sequence[tuple[Tensor, Tensor, Tensor]],
-        masks: Sequence[Tensor],
-    ) -> None:
+    def _backward(self, errors: Tensor, inputs: Sequence[Tensor], activations: Sequence[Activation]) -> None:
         """Set the gradients from the loss's derivative by the logits, [seeds, batch, classes]."""
-        depth, seeds = len(masks), len(errors)
+        depth, layers = len(activations), self.layers
         of_weights, of_gains = self.gradients[: depth + 1], self.gradients[depth + 1 : 2 * depth + 1]
         of_shifts, of_bias = self.gradients[2 * depth + 1 : -1], self.gradients[-1]
         torch.sum(errors, dim=1, keepdim=True, out=of_bias)
         torch.bmm(inputs[-1].mT, errors, out=of_weights[-1])
+        errors = torch.bmm(errors, self.weights[-1].mT)
         for i in reversed(range(depth)):
-            errors = torch.bmm(errors, self.weights[i + 1].mT).mul_(masks[i])
-            errors = torch.ops.aten.threshold_backward(errors, inputs[i + 1], 0)
-            channels, mean, scale = norms[i]
-            errors, of_gain, of_shift = torch.ops.aten.native_batch_norm_backward(
-                _as_channels(errors),
-                channels,
-                self.gains[i].flatten(),
-                None,
-                None,
-                mean,
-                scale,
-                True,
-                BATCH_NORM_EPSILON,
-                [True, True, True],
-            )
-            errors = _as_seeds(errors, seeds)
-            of_gains[i].copy_(of_gain.view_as(of_gains[i]))
-            of_shifts[i].copy_(of_shift.view_as(of_shifts[i]))
-            torch.bmm(inputs[i].mT, errors, out=of_weights[i])
+            norm = self._norm(i)
+            errors = layers.activate_backward(errors, activations[i], norm, of_gains[i], of_shifts[i])
+            if i:
+                errors = layers.multiply_backward(errors, inputs[i], self.weights[i], of_weights[i])
+            else:
+                torch.bmm(inputs[0].mT, errors, out=of_weights[0])
 
     @torch.no_grad()
     def folded(self) -> tuple[list[Tensor], list[Tensor]]:
@@ -150,16 +131,6 @@ class Network:
         for weight, shift in zip(weights[:-1], shifts[:-1], strict=True):
             x = torch.relu(torch.baddbmm(shift, x, weight))
         return torch.baddbmm(shifts[-1], x, weights[-1])
-
-
-def _as_channels(x: Tensor) -> Tensor:
-    """Return [seeds, batch, width] as [batch, seeds · width]: to a batch norm a seed's unit is a channel."""
-    return x.transpose(0, 1).reshape(x.shape[1], -1)
-
-
-def _as_seeds(x: Tensor, seeds: int) -> Tensor:
-    """Undo :func:`_as_channels`."""
-    return x.view(len(x), seeds, -1).transpose(0, 1)
 
 
 def draw_uniform(shape: tuple[int, int], fan_in: int, generators, device: str) -> Tensor:
