@@ -1,4 +1,4 @@
-"""Feature columns: from float64 results to the float32 that is stored."""
+"""Feature columns: from float64 results to the float32 that is stored, always finite."""
 
 import math
 
@@ -26,3 +26,10 @@ def as_columns(*parts: Array) -> Array:
             table[first : first + width] = part.reshape(n, width).T
             first += width
     return xp.clip(table, -_LARGEST, _LARGEST, out=table).T
+
+
+def ratio(numerator: Array, denominator: Array) -> Array:
+    """Return numerator / denominator, 0 where the denominator is 0."""
+    xp = namespace_of(denominator)
+    zero = denominator == 0
+    return xp.where(zero, 0.0, numerator / xp.where(zero, 1.0, denominator))

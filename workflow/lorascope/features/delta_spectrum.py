@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from lorascope.features.batch import ratio
-from lorascope.features.columns import as_columns
+from lorascope.features.columns import as_columns, ratio
 from lorascope.features.layer_factors import NEGLIGIBLE, LayerFactors
 
 FITTED = False

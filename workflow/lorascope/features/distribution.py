@@ -2,8 +2,8 @@
 
 import math
 
-from lorascope.features.batch import PERCENTS, MatrixBatch, ratio
-from lorascope.features.columns import as_columns
+from lorascope.features.batch import PERCENTS, MatrixBatch
+from lorascope.features.columns import as_columns, ratio
 from lorascope.features.namespace import Array
 from lorascope.features.singular_values import FLOAT32_ROUNDING
 
@@ -15,7 +15,6 @@ NAMES = (
     "skewness",
     "kurtosis",
 )
-USES = ("sorted_entries", "sums")
 
 
 def compute(batch: MatrixBatch) -> Array:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -146,9 +145,7 @@ def _features_of_rows(
     """Return per representation the features of some adapters, float32 [columns, stop − start]."""
     n_matrices = len(weights.matrices)
     tables = [np.empty((n_matrices, len(module.NAMES), stop - start), np.float32) for module in modules]
-    foreseen = frozenset(chain.from_iterable(getattr(module, "USES", ()) for module in modules))
     for index, rows, batch in blocks(weights, start, stop):
-        batch.foreseen = foreseen
         _refuse_non_finite(batch, weights.matrices[index].name, start + rows.start)
         for table, module in zip(tables, modules, strict=True):
             table[index, :, rows] = as_numpy(module.compute(batch)).T

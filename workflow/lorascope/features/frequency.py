@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from lorascope.features.batch import MatrixBatch, ratio, row_sums
-from lorascope.features.columns import as_columns
-from lorascope.features.namespace import Array, contiguous, in_tiles, namespace_of, sort_rows
+from lorascope.features.batch import MatrixBatch
+from lorascope.features.columns import as_columns, ratio
+from lorascope.features.namespace import Array, contiguous, in_tiles, namespace_of, row_sums, sort_rows
 
 TOP = 10
 NAMES = (

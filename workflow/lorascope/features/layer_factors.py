@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lorascope.features.batch import ratio
+from lorascope.features.columns import ratio
 
 # Factors stored in float32 after a change of basis may leave a component of this share of σ₁ where there
 # was none (2⁻²⁴ a factor, times the condition of the change); what is smaller counts as no component.

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from lorascope.features.batch import MatrixBatch, ratio
-from lorascope.features.columns import as_columns
+from lorascope.features.batch import MatrixBatch
+from lorascope.features.columns import as_columns, ratio
 from lorascope.features.namespace import Array
 
 NAMES = (
@@ -42,9 +42,9 @@ def _largest_absolute_sums(batch: MatrixBatch) -> tuple[Array, Array]:
     """Return the largest absolute column sum and row sum of each matrix, [n] and [n]."""
     _, rows, cols = batch.values.shape
     if rows == 1:
-        return batch.peak, batch.absolute_sum
+        return batch.peak, batch.sums.absolute
     if cols == 1:
-        return batch.absolute_sum, batch.peak
+        return batch.sums.absolute, batch.peak
     absolute = batch.xp.abs(batch.double).reshape(batch.values.shape)
     sums_of_columns = batch.on_device(np.ones(rows)) @ absolute
     sums_of_rows = absolute @ batch.on_device(np.ones(cols))

@@ -59,6 +59,12 @@ def sort_rows(array: Array) -> Array:
     return np.sort(array, axis=-1) if isinstance(array, np.ndarray) else array.sort(dim=-1).values
 
 
+def row_sums(values: Array) -> Array:
+    """Return the sum of each row of float64 [n, size]; BLAS does that twice as fast as numpy's own sum."""
+    xp = namespace_of(values)
+    return xp.linalg.vecdot(values, xp.ones(values.shape[1], dtype=xp.float64, device=values.device))
+
+
 def triangular_factors(tall: Array) -> Array:
     """Return R of the thin QR decomposition of each matrix: [n, rows, cols] → [n, cols, cols]."""
     found = namespace_of(tall).linalg.qr(tall, mode="r")

@@ -3,8 +3,7 @@
 import numpy as np
 
 from lorascope.errors import LorascopeError
-from lorascope.features.batch import ratio
-from lorascope.features.columns import as_columns
+from lorascope.features.columns import as_columns, ratio
 from lorascope.features.delta_axes import with_fixed_signs
 from lorascope.features.flat import flattened
 from lorascope.features.layer_factors import LayerFactors

@@ -9,7 +9,6 @@ NAMES = (
     "percentile_75_minus_25",
     "percentile_99_minus_1",
 )
-USES = ("sorted_entries",)
 
 
 def compute(batch: MatrixBatch) -> Array:

@@ -54,10 +54,7 @@ def module_name(name: str) -> str:
 
 
 def load(name: str) -> ModuleType:
-    """Import the module of a representation: either ``NAMES`` and ``compute``, or ``PARTS``.
-
-    Beside the former it may have ``USES``: properties of the batch that it asks for in any case.
-    """
+    """Import the module of a representation: either ``NAMES`` and ``compute``, or ``PARTS``."""
     return import_module(module_name(name))
 
 

@@ -2,8 +2,8 @@
 
 import math
 
-from lorascope.features.batch import MatrixBatch, ratio
-from lorascope.features.columns import as_columns
+from lorascope.features.batch import MatrixBatch
+from lorascope.features.columns import as_columns, ratio
 from lorascope.features.namespace import Array, namespace_of
 
 TOP = 10

@@ -5,7 +5,6 @@ from lorascope.features.columns import as_columns
 from lorascope.features.namespace import Array
 
 NAMES = ("mean", "std", "median", "min", "max", "skewness", "kurtosis")
-USES = ("sorted_entries", "sums")
 
 
 def compute(batch: MatrixBatch) -> Array:

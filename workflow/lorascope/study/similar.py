@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from lorascope.data.weights import GroupWeights
-from lorascope.features.batch import ratio
+from lorascope.features.columns import ratio
 from lorascope.features.file_weights import FittedFile
 from lorascope.features.layer_weights import Layer, layers_of
 from lorascope.study.finished import FinishedStudy
