@@ -24,9 +24,11 @@ study-sparse: setup
 leaderboard: study-1k study-hard
 	$(BIN)/lorascope leaderboard results/zoo-1k results/zoo-hard --out docs/leaderboard.md
 
-# How many adapters it takes, on the zoos of both studies.
+# How many adapters it takes, on the zoos of both studies: curves, and their table and picture in the document.
 scaling: setup
 	$(BIN)/snakemake scaling --cores $(CORES) --configfile studies/scaling.yaml $(ARGS)
+	newest=$$(ls -td results/scaling/*/ | head -n 1); cp "$${newest}sizes.png" docs/images/; \
+	  $(BIN)/lorascope scaling-table --table "$${newest}sizes.parquet" --document docs/learning-curves.md
 
 # Train the zoo's base model again by its recipe, and hold it against the shipped one.
 base: setup

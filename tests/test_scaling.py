@@ -13,6 +13,7 @@ from lorascope.files import read_json, read_table, write_table
 from lorascope.probes.curve import nested_rows, train_curve
 from lorascope.probes.registry import run_probe
 from lorascope.probes.train import load_cell
+from lorascope.report.document import marks
 from lorascope.report.figures import drawings
 from lorascope.report.figures.base import save_drawings
 from lorascope.report.figures.sizes import SIZES
@@ -186,6 +187,22 @@ def test_two_data_sets_side_by_side(folder, tmp_path, refused):
     assert "other" in drawn
     with refused("no learning curve; set scaling.fractions"):
         write_scaling([{**made, "curves": []}], tmp_path / "none")
+
+
+def test_the_points_go_into_a_document(folder, tmp_path):
+    made = make_study(tmp_path / "in", {("all", "stats"): 0.5}, seeds=1)
+    write_scaling([{**made, "curves": [folder / "curve.parquet"]}], tmp_path)
+    document = tmp_path / "page.md"
+    document.write_text("\n".join(marks("scaling-table")))
+    table = tmp_path / "sizes.parquet"
+    assert main(["scaling-table", "--table", str(table), "--document", str(document)]) == 0
+    heads, _, row = (line for line in document.read_text().splitlines() if line.startswith("|"))
+    points = read_table(table).to_pylist()
+    assert [cell.strip() for cell in heads.split("|")[2:-1]] == [
+        f"{point['train_adapters']:,}" for point in points
+    ]
+    for cell, point in zip(row.split("|")[2:-1], points, strict=True):
+        assert cell.strip().startswith(f"{100 * point['test_accuracy_mean']:.1f} [")
 
 
 def test_answers_to_another_test_part_are_refused(folder, tmp_path, refused):

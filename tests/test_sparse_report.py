@@ -8,8 +8,9 @@ import pytest
 from lorascope.cli import main
 from lorascope.errors import LorascopeError
 from lorascope.files import write_json
+from lorascope.report.document import fill, marks
 from lorascope.sparse.compare import compare_runs, write_comparison
-from lorascope.sparse.document import BEGIN, END, markdown, write_into
+from lorascope.sparse.document import markdown
 from lorascope.sparse.report import read_comparison, write_page
 from lorascope.sparse.runs import read_runs
 from lorascope.sparse.verdict import headline, kind
@@ -86,7 +87,8 @@ def test_pages_are_the_same_bytes_each_time(home, tmp_path):
 
 def test_the_document_is_filled_between_its_marks(home, tmp_path):
     path = tmp_path / "doc.md"
-    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    begin, end = marks("sparse-table")
+    path.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     arguments = ["sparse-table", "--comparison", str(home / "comparison"), "--document", str(path)]
     assert main([*arguments, "--machine", "two cores"]) == 0
     text = path.read_text()
@@ -99,7 +101,7 @@ def test_the_document_is_filled_between_its_marks(home, tmp_path):
     assert "two cores" in text
     assert "not finished: `" in text
     again = markdown(read_comparison(home / "comparison"), "two cores")
-    write_into(path, read_comparison(home / "comparison"), "two cores")
+    fill(path, "sparse-table", again)
     assert path.read_text() == text
     assert again in text
 
@@ -113,6 +115,6 @@ def test_bad_input_is_refused_in_one_line(tmp_path, home, capsys):
     document = tmp_path / "doc.md"
     arguments = ["sparse-table", "--comparison", str(home / "comparison"), "--document", str(document)]
     assert main(arguments) == 2
-    document.write_text(f"{END}\n{BEGIN}\n")
+    document.write_text("\n".join(reversed(marks("sparse-table"))))
     assert main(arguments) == 2
     assert "lacks the lines" in capsys.readouterr().err

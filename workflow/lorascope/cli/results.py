@@ -20,6 +20,11 @@ def add(commands) -> None:
     scaling = step(commands, "scaling", _scaling, "put learning curves of several data sets side by side")
     scaling.add_argument("--config", type=json_map, required=True, help="the study's settings as JSON")
     scaling.add_argument("--out", required=True, help="folder to write into")
+    sizes = command(
+        commands, "scaling-table", _scaling_table, "write the points of learning curves into a Markdown file"
+    )
+    sizes.add_argument("--table", required=True, help="the sizes.parquet that scaling wrote")
+    sizes.add_argument("--document", required=True, help="file with the two lines that mark the place")
     compare = command(commands, "compare", _compare, "put two studies side by side: settings and results")
     compare.add_argument("first", metavar="A", help="folder of a study, for example results/zoo")
     compare.add_argument("second", metavar="B", help="folder of another study or data set")
@@ -76,6 +81,14 @@ def _scaling(options: argparse.Namespace) -> None:
     studies = [plan.aggregation(dataset) for dataset in plan.config["dataset"]]
     for line in write_scaling(studies, options.out):
         print(line)
+
+
+def _scaling_table(options: argparse.Namespace) -> None:
+    from lorascope.files import read_table
+    from lorascope.report.document import fill
+    from lorascope.report.scaling import markdown
+
+    fill(options.document, "scaling-table", markdown(read_table(options.table).to_pylist()))
 
 
 def _leaderboard(options: argparse.Namespace) -> None:

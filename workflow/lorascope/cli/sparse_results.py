@@ -49,7 +49,9 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _table(options: argparse.Namespace) -> None:
-    from lorascope.sparse.document import machine, write_into
+    from lorascope.report.document import fill, machine
+    from lorascope.sparse.document import markdown
     from lorascope.sparse.report import read_comparison
 
-    write_into(options.document, read_comparison(options.comparison), options.machine or machine())
+    table = markdown(read_comparison(options.comparison), options.machine or machine())
+    fill(options.document, "sparse-table", table)

@@ -9,7 +9,7 @@ from lorascope.errors import LorascopeError
 from lorascope.files import read_json, write_bytes, write_table
 from lorascope.report.figures.base import Drawing, save_drawings
 from lorascope.report.figures.sizes import SIZES, draw_curves
-from lorascope.report.numbers import interval, share
+from lorascope.report.numbers import NOTHING, interval, percent, plural, share
 from lorascope.report.summary import Summary
 from lorascope.stats.adapters import read_adapters
 from lorascope.stats.aggregate import csv_bytes
@@ -54,13 +54,46 @@ def _draw(summary: Summary):
 
 def _lines(records: list[dict]) -> list[str]:
     lines = []
-    names = ("dataset", "representation", "layer_set", "probe")
-    for curve in dict.fromkeys(tuple(record[name] for name in names) for record in records):
-        own = [record for record in records if tuple(record[name] for name in names) == curve]
-        points = (
-            f"{record['train_adapters']:,}: {share(record['test_accuracy_mean'])} "
-            f"{interval(record['test_accuracy_adapters_low'], record['test_accuracy_adapters_high'])}"
-            for record in own
-        )
-        lines.append(f"{curve[0]}: {curve[1]} × {curve[2]} ({curve[3]}): {', '.join(points)}")
+    for (dataset, *method), own in _curves(records).items():
+        points = (f"{record['train_adapters']:,}: {_accuracy(record)}" for record in own)
+        lines.append(f"{dataset}: {_words(*method)}: {', '.join(points)}")
     return lines
+
+
+def _curves(records: list[dict]) -> dict[tuple, list[dict]]:
+    """Return the points of each curve, by data set, representation, layer set and probe."""
+    curves = {}
+    for record in records:
+        name = tuple(record[key] for key in ("dataset", "representation", "layer_set", "probe"))
+        curves.setdefault(name, []).append(record)
+    return curves
+
+
+def _words(representation: str, layer_set: str, probe: str) -> str:
+    return f"{representation} × {layer_set} ({probe})"
+
+
+def _accuracy(record: dict) -> str:
+    ends = record["test_accuracy_adapters_low"], record["test_accuracy_adapters_high"]
+    return f"{share(record['test_accuracy_mean'])} {interval(*ends)}"
+
+
+def markdown(records: list[dict]) -> str:
+    """Return the points as Markdown, one table a data set: a row a method, a column a size."""
+    tables = []
+    for dataset in dict.fromkeys(record["dataset"] for record in records):
+        own = {name: points for name, points in _curves(records).items() if name[0] == dataset}
+        sizes = sorted({point["train_adapters"] for points in own.values() for point in points})
+        first = next(iter(own.values()))[0]
+        rows = [
+            f"{dataset}: {first['test_adapters']:,} test adapters, chance {percent(first['chance'])}, "
+            f"{plural(first['seeds'], 'seed')}.",
+            "",
+            f"| method | {' | '.join(f'{size:,}' for size in sizes)} |",
+            f"| --- |{' ---: |' * len(sizes)}",
+        ]
+        for (_, *method), points in own.items():
+            at = {point["train_adapters"]: _accuracy(point) for point in points}
+            rows.append(f"| {_words(*method)} | {' | '.join(at.get(size, NOTHING) for size in sizes)} |")
+        tables.append("\n".join(rows))
+    return "\n\n".join(tables)

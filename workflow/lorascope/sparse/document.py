@@ -1,17 +1,9 @@
-"""The table of a comparison in a Markdown file, between two marks: generated, never typed."""
+"""The table of a comparison for a Markdown file."""
 
-import os
-import platform
-from pathlib import Path
-
-from lorascope.errors import LorascopeError
-from lorascope.files import write_bytes
 from lorascope.report.numbers import interval, percent, share
 from lorascope.sparse.compare import DENSE
 from lorascope.sparse.verdict import headline, reached, seeds_line
 
-BEGIN, END = "<!-- sparse-table: begin -->", "<!-- sparse-table: end -->"
-CPU_FACTS = Path("/proc/cpuinfo")
 HEADS = ("gate", "active %", "validation %", "test %", "− dense, equal epochs", "− dense, equal time")
 HEADS += (
     "− uniform, equal epochs",
@@ -20,30 +12,6 @@ HEADS += (
     "FLOPs saved",
     "s",
 )
-
-
-def write_into(path: str | Path, comparison: dict, words_of_machine: str) -> None:
-    """Replace what stands between the marks of a Markdown file.
-
-    Args:
-        path: the file.
-        comparison: what ``lorascope sparse-compare`` wrote.
-        words_of_machine: where the runs were made.
-
-    Raises:
-        LorascopeError: the file is missing or lacks the marks.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text()
-    except FileNotFoundError:
-        raise LorascopeError(f"{path}: no such file") from None
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise LorascopeError(f"{path}: lacks the lines {BEGIN} and {END}; add them where the table belongs")
-    table = markdown(comparison, words_of_machine)
-    write_bytes(path, f"{before}{begin}\n{table}\n{end}{after}".encode())
 
 
 def markdown(comparison: dict, words_of_machine: str) -> str:
@@ -85,12 +53,3 @@ def _row(record: dict) -> str:
 def _estimate(record: dict, name: str) -> str:
     mean, low, high = (record[f"{name}_{end}"] for end in ("mean", "low", "high"))
     return share(mean) if low is None else f"{share(mean)} {interval(low, high)}"
-
-
-def machine() -> str:
-    """Return this machine in words: processor and number of cores."""
-    model = platform.processor() or platform.machine()
-    if CPU_FACTS.exists():
-        named = [line for line in CPU_FACTS.read_text().splitlines() if line.startswith("model name")]
-        model = named[0].partition(":")[2].strip() if named else model
-    return f"{model}, {os.cpu_count()} cores"
