@@ -18,6 +18,7 @@ COLUMNS = {
     "cpu": "processor seconds",
     "ms_per_adapter": "processor ms per adapter",
     "times_limit": "× limit, median",
+    "times_as_fast": "× as fast as one process, median",
     "parquet": "parquet's share",
     "megabytes": "peak MB",
 }
@@ -60,8 +61,8 @@ def _at_one_size(rows: Sequence[dict], adapters: int) -> Iterator[Requirement]:
         yield Requirement(adapters, "peak memory of the nine, MB", nine["megabytes"], "≤", 1500)
     if nine and baseline:
         yield Requirement(adapters, "baseline, times the nine", baseline["cpu"] / nine["cpu"], "≥", 50)
-    if two and (one := at.get(GROUP_AFTER_GROUP, nine)):
-        yield Requirement(adapters, "two processes, times as fast", one["seconds"] / two["seconds"], "≥", 1.7)
+    if two:
+        yield Requirement(adapters, "two processes, times as fast", two["times_as_fast"], "≥", 1.7)
     if two and adapters == 50_000:
         yield Requirement(adapters, "two processes, seconds", two["seconds"], "≤", 150)
 
@@ -95,6 +96,7 @@ def _cells(row: dict) -> list[str]:
         f"{row['adapters']:,}",
         row["measurement"],
         *(f"{row[key]:.2f}" for key in ("seconds", "cpu", "ms_per_adapter", "times_limit")),
+        f"{row['times_as_fast']:.2f}" if "times_as_fast" in row else "",
         f"{row['parquet']:.0%}" if "parquet" in row else "",
         f"{row['megabytes']:.0f}",
     ]
