@@ -120,7 +120,10 @@ def data_tables(wildcards):
 
 def data_weights(wildcards):
     folder = PLAN.data_folder(wildcards.dataset)
-    return ancient([f"{folder}/layers.parquet", f"{folder}/weights"])
+    # Norms are read by `predict` and `similar` alone, but what nobody asks for is not made again when it is lost.
+    return ancient(
+        [f"{folder}/{name}" for name in ("layers.parquet", "norms.parquet", "weights")]
+    )
 
 
 def data_folder(wildcards):
