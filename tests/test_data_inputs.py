@@ -166,6 +166,7 @@ def test_a_damaged_record_makes_no_plan_fail(source, laid_out):
 def test_images_are_held_to_the_same(tmp_path, source, refused):
     images = {"source": "disk", "path": str(source)}
     settings = {"results": str(tmp_path / "results"), "sparse": {"images": images}}
+    settings |= {"dataset": "five", "datasets": {"five": {"source": "sanity"}}}
     plan = SparsePlan(load_config(settings))
     write_json(f"{plan.images}/manifest.json", {"files": record(image_files(plan.image_settings))})
     assert SparsePlan(load_config(settings)).images == plan.images
