@@ -14,6 +14,7 @@ import published
 from lorascope import __version__
 from lorascope.cli import THREAD_VARIABLES, main
 from lorascope.cli.bars import bar
+from lorascope.computing import COMPUTING, recorded_versions
 from lorascope.features.registry import feature_count
 from lorascope.files import read_json, read_metadata, read_table
 
@@ -128,6 +129,8 @@ def test_from_a_data_set_to_a_trained_cell(folder, capsys):
     assert origin["key"] == "0011223344"
     assert origin["settings"] == {"representation": "stats", "group": "attn1"}
     assert {"lorascope", "numpy", "pyarrow", "torch", "python"} <= set(origin["versions"])
+    for file in ("cell/seeds-7-8.runs.parquet", "cell/seeds/seed-8.details.parquet"):
+        assert list(recorded_versions(read_metadata(file))) == list(COMPUTING), "its device too"
 
 
 def test_duplicates_are_reported(folder, capsys):

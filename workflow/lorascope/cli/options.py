@@ -45,11 +45,11 @@ def step(
     return parser
 
 
-def origin_of(options: argparse.Namespace, settings: dict, *modules: str) -> dict:
+def origin_of(options: argparse.Namespace, settings: dict, *modules: str, device: str = "cpu") -> dict:
     """Return the provenance that a step stores in what it writes."""
     from lorascope.study.provenance import provenance
 
-    return provenance(options.key, settings, modules)
+    return provenance(options.key, settings, modules, device)
 
 
 def log(line: str) -> None:

@@ -29,7 +29,7 @@ def _train(options: argparse.Namespace) -> None:
     from lorascope.study import steps
 
     settings = TrainSettings.from_json(options.settings)
-    origin = origin_of(options, options.settings, *steps.sparse_train(settings.gate))
     device = choose_device(options.device)
+    origin = origin_of(options, options.settings, *steps.sparse_train(settings.gate), device=device)
     for line in train(options.images, settings, options.seed, device, options.out, origin):
         log(line)

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
+from lorascope.computing import processor
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes
 from lorascope.report import text
@@ -93,9 +94,4 @@ def _line(words: Sequence[str]) -> str:
 
 def machine() -> str:
     """Name this machine: processor, cores, Python."""
-    try:
-        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    except OSError:
-        models = []
-    processor = models[0].partition(":")[2].strip() if models else platform.processor() or platform.machine()
-    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -86,7 +86,8 @@ def _versions_warning(summary: Summary) -> list[str]:
         return []
     named = "; ".join(f"{name} {' and '.join(versions)}" for name, versions in mixed.items())
     return [
-        f"Not all of this was made with the same libraries ({named}): last digits may differ for that alone."
+        f"Not all of this was made by the same libraries and machines ({named}): last digits may differ "
+        "for that alone."
     ]
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from lorascope.computing import computing_versions
 from lorascope.files import read_json, write_bytes, write_json, write_table
 from lorascope.stats import comparisons, controls, details, drops, importance, passport, tables
 from lorascope.stats.adapter_map import adapter_map_table
@@ -29,7 +30,7 @@ RESULTS_FORMAT = 3
 LISTED = ("drops", "mean_drops", "comparisons", "runs", "layers", "layer_groups", "layer_ablations")
 LISTED += ("adapter_map", "sizes")
 LISTED += ("controls", "random_layers", "invariance")
-PACKAGES = ("lorascope", "numpy", "pyarrow", "scikit-learn", "scipy", "torch")
+PACKAGES = ("lorascope", "pyarrow")
 
 METHODS = {
     "seeds_interval": "Student's t over seeds: the luck of a training run, on these test adapters",
@@ -236,4 +237,5 @@ def _plain(value: object) -> object:
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+    own = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **own, **computing_versions()}
