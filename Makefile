@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test test-faults test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train clean-venv
+.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test mutants test-faults test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -63,6 +63,10 @@ test-faults: setup-dev
 	LORASCOPE_FAULTS=all LORASCOPE_FAULTS_JSON=$(CURDIR)/.faults.json \
 	  $(BIN)/python -m pytest tests/faults $(ARGS); status=$$?; \
 	  $(BIN)/python tests/faults/table.py .faults.json docs/reliability.md; rm .faults.json; exit $$status
+
+# Fifty changes of the modules that make the numbers, one at a time: which of them no test notices.
+mutants: setup-dev
+	$(BIN)/python tests/mutants/run.py $(ARGS)
 
 test-fast: setup-dev
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
