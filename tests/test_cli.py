@@ -205,7 +205,7 @@ def test_steps_out_of_order(refuses):
 def test_representations_and_groups_that_do_not_exist(folder, refuses, capsys):
     assert main(prepare(save(folder / "set"))) == 0
     capsys.readouterr()
-    refuses("representation 'spectrum' is not known; choose from: simple_stats", *extract("spectrum"))
+    refuses("representation 'spectrum' is not known; choose from: canonical", *extract("spectrum"))
     refuses("'ensemble' has no features of its own; extract spectral", *extract("ensemble"))
     refuses("layers.parquet: no layer group 'attn2'", *extract("stats", "attn2"))
     assert not Path("features.parquet").exists()

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from layered import random_factors
-from lorascope.features import factors as representation
 from lorascope.features.invariance import synthetic_factors
 from lorascope.features.layer_factors import LayerFactors
+from lorascope.features.representations import factors as representation
 from lorascope.probes.factors.blocks import draw_maps, mapped
 from lorascope.probes.factors.gl_net import GLNet, gated
 from lorascope.probes.factors.layout import Factors, Layout

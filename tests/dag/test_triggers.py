@@ -35,7 +35,7 @@ def test_a_comment_in_a_module_that_no_step_imports_reruns_nothing(study, packag
 
 
 def test_an_edit_of_one_representation_extracts_that_one_again(study, package):
-    package.append("features/spectral.py")
+    package.append("features/representations/spectral.py")
     dag = Dag(study, **FIVE)
     assert dag.values("extract", "representation") == {"spectral"}
     assert dag.values("train", "representation") == {"spectral", "ensemble"}

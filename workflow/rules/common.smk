@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from lorascope.errors import LorascopeError
-from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
+from lorascope.features.registry import REPRESENTATIONS
 from lorascope.probes.registry import reads
 from lorascope.stats.table_names import TABLE_NAMES
 from lorascope.study.analyses import analyses
@@ -53,7 +53,7 @@ wildcard_constraints:
     ),
     gate="|".join(map(re.escape, PLAN.config["sparse"]["gates"])),
     seed="[0-9]+",
-    representation="|".join(REPRESENTATIONS + LAYER_REPRESENTATIONS),
+    representation="|".join(REPRESENTATIONS),
     layer_set="|".join(PLAN.config["layer_patterns"]),
     probe="|".join({*PLAN.config["probes"], *PLAN.config["scaling"]["probes"]}),
     key="[0-9a-f]{10}",

@@ -46,7 +46,7 @@ rule scaling:
         "Target {rule} is complete"
 
 
-for name in REPRESENTATIONS + LAYER_REPRESENTATIONS:
+for name in REPRESENTATIONS:
 
     rule:
         """The probes of one representation, on all layer sets."""

@@ -10,9 +10,9 @@ from threadpoolctl import threadpool_limits
 from lorascope.data.labels import training_rows
 from lorascope.data.weights import GroupWeights
 from lorascope.errors import LorascopeError
-from lorascope.features.delta_kernel import cosine_kernel
 from lorascope.features.layer_factors import LayerFactors
 from lorascope.features.layer_weights import LayeredWeights, factor_blocks, layers_of
+from lorascope.features.update_kernel import cosine_kernel
 from lorascope.files import read_table, write_table
 
 SEED = 42

@@ -7,14 +7,7 @@ import numpy as np
 from lorascope.errors import LorascopeError
 from lorascope.features.batch import MatrixBatch
 from lorascope.features.layer_factors import LayerFactors
-from lorascope.features.registry import (
-    LAYER_REPRESENTATIONS,
-    REPRESENTATIONS,
-    feature_names,
-    load,
-    load_layer,
-    parts,
-)
+from lorascope.features.registry import feature_names, is_fitted, is_layered, load, parts
 
 SEED = 42
 # A column that varies less between adapters, relative to its mean, is a constant to every probe.
@@ -50,12 +43,8 @@ def claimed(representation: str) -> tuple[str, ...]:
 
     ``canonical`` claims them where σ₁ is apart from σ₂ and the sign is decided, so not for every adapter.
     """
-    if representation in ("flat", "pca"):
-        return ROUNDING
-    if representation == "factors":
-        # Rounding may turn the sign of a component; the probes that read it do not see that.
-        return tuple(change for change in CHANGES if change not in ROUNDING)
-    return tuple(CHANGES) if representation in LAYER_REPRESENTATIONS else ()
+    by_default = tuple(CHANGES) if is_layered(representation) else ()
+    return getattr(load(representation), "INVARIANT_TO", by_default)
 
 
 def drifts(representation: str, factors: LayerFactors) -> dict[str, float | None]:
@@ -146,9 +135,9 @@ TOLERANCES = {**dict.fromkeys(CHANGES, 1e-5), "float16": 2e-3, "int8": 0.1}
 
 
 def _fit(representation: str, factors: LayerFactors) -> dict[str, np.ndarray] | None:
-    if representation in REPRESENTATIONS or not load_layer(representation).FITTED:
+    if not is_fitted(representation):
         return None
-    fitter = load_layer(representation).Fitter(factors.d_out, factors.d_in, factors.rank)
+    fitter = load(representation).Fitter(factors.d_out, factors.d_in, factors.rank)
     fitter.update(factors)
     return fitter.finish()
 
@@ -157,12 +146,12 @@ def _features(
     representation: str, factors: LayerFactors, fitted: dict[str, np.ndarray] | None
 ) -> tuple[list[str], np.ndarray]:
     """Return names and features [n, features] of a representation of layers or of matrices."""
-    if representation in REPRESENTATIONS:
+    if not is_layered(representation):
         batches = [MatrixBatch(factors.down), MatrixBatch(np.ascontiguousarray(factors.up))]
         columns = [load(part).compute(batch) for batch in batches for part in parts(representation)]
         names = [f"{side}/{name}" for side in ("down", "up") for name in feature_names(representation)]
         return names, np.hstack(columns)
-    module = load_layer(representation)
+    module = load(representation)
     shape = factors.d_out, factors.d_in, factors.rank
     return list(module.names(*shape, fitted)), module.compute(factors, fitted)
 

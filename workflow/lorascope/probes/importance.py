@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lorascope.adapters.names import attention_of, block_of, projection_of
 from lorascope.data.split import ALL, TEST
-from lorascope.features.registry import SCALED_BY_LAYER
+from lorascope.features.registry import is_scaled_by_layer
 from lorascope.files import read_table, write_table
 from lorascope.probes.closed_form import kernel_ridge_scores, ridge_scores, targets_of
 from lorascope.probes.layer_blocks import LayerBlocks, read_layer_blocks
@@ -97,7 +97,7 @@ def write_importance(
     table = read_table(adapters)
     learners = choose_learners(table, settings)
     asked = np.arange(len(learners.rows)) < learners.n_learners
-    keep_proportions = settings.representation in SCALED_BY_LAYER
+    keep_proportions = is_scaled_by_layer(settings.representation)
     blocks = read_layer_blocks(features, layers, learners.rows, asked, keep_proportions)
     probe = _Probe(blocks, learners, settings.penalties)
     answers = []

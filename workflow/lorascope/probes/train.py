@@ -12,7 +12,7 @@ from lorascope.data.split import ALL, PARTS, TEST, TRAIN, VALIDATION
 from lorascope.errors import LorascopeError
 from lorascope.features.layers import DELTA
 from lorascope.features.read import matrix_of, read_features
-from lorascope.features.registry import SCALED_BY_LAYER, is_layered
+from lorascope.features.registry import is_layered, is_scaled_by_layer
 from lorascope.files import read_table, write_json, write_table
 from lorascope.probes.metrics import confusion_matrix, cross_entropy, macro_scores
 from lorascope.probes.registry import UNSCALED, run_probe
@@ -79,7 +79,7 @@ def load_cell(
     if absent := sorted(set(all_classes) - set(labels[rows[TRAIN]])):
         raise LorascopeError(f"{adapters}: no training adapter of {', '.join(absent[:8])}")
     parts = {part: Part(values[index], classes[index], tuple(columns)) for part, index in rows.items()}
-    by_layer = names["representation"] in SCALED_BY_LAYER
+    by_layer = is_scaled_by_layer(names["representation"])
     scaling = Scaling.fit(parts[TRAIN].features, list(map(matrix_of, columns)) if by_layer else None)
     if names["probe"] not in UNSCALED:
         parts = {name: replace(part, features=scaling.apply(part.features)) for name, part in parts.items()}
