@@ -255,7 +255,14 @@ def test_a_saved_probe_answers_as_the_study_did(name, tmp_path):
 def test_dropout_and_patience_are_kept():
     parts = hand_made(signal=1.5)
     (run,) = trained("mvprobe", parts, epochs=200, stop_patience=3)
-    assert run.epochs == run.best_epoch + 3
+    first = run.validation_accuracy.index(max(run.validation_accuracy)) + 1
+    assert run.epochs == first + 3
+    equal = [
+        loss
+        for loss, accuracy in zip(run.validation_loss, run.validation_accuracy, strict=True)
+        if accuracy == max(run.validation_accuracy)
+    ]
+    assert run.validation_loss[run.best_epoch - 1] == min(equal)
 
 
 def test_other_features_are_refused(refused):

@@ -10,6 +10,7 @@ from lorascope.data.split import TRAIN, VALIDATION
 from lorascope.probes.metrics import cross_entropy
 from lorascope.probes.predictors import State, floored_log, linear_scores, log_softmax
 from lorascope.probes.runs import Part, Run
+from lorascope.probes.schedule import merit
 
 # Scores that are no probabilities become some by a softmax; its temperature is chosen on the validation part.
 TEMPERATURES = np.geomspace(0.01, 10, 61)
@@ -51,7 +52,7 @@ def run_shallow(
 
 def _merit(candidate: Candidate, truth: np.ndarray) -> tuple[float, float]:
     scores = candidate.log_probabilities[VALIDATION]
-    return float((scores.argmax(axis=1) == truth).mean()), -cross_entropy(scores, truth)
+    return merit(float((scores.argmax(axis=1) == truth).mean()), cross_entropy(scores, truth))
 
 
 def ridge(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
