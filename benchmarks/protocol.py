@@ -26,7 +26,7 @@ from lorascope.study.plan import Plan
 
 STUDY = HERE.parent / "studies" / "study-1k.yaml"
 LAYER_SET = "all"
-# The probe keeps the epoch with the lowest loss among the most accurate; the plain loop the first of them too.
+# Of the most accurate epochs the probe keeps the one with the least loss; the plain loop shows the first too.
 OURS, SAME_RULE, FIRST = "mlp", "plain", "plain, first of the best epochs"
 SHOWN = ("train", "validation", "test", "epochs", "best_epoch")
 FIELDS = ("representation", "seed", "side", *SHOWN)
