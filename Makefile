@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test mutants test-faults test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train clean-venv
+.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test mutants test-faults test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train bench-protocol clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -111,6 +111,11 @@ bench-dag: setup-dev
 
 bench-train: setup-dev
 	$(BIN)/python benchmarks/train.py $(ARGS)
+
+# The probe `mlp` beside a plain PyTorch training: 50 seeds each on two representations of 1,000 adapters.
+bench-protocol: setup-dev
+	$(BIN)/snakemake features --cores $(CORES) --configfile studies/study-1k.yaml --config 'representations=[stats,frequency]'
+	$(BIN)/python benchmarks/protocol.py $(ARGS)
 
 clean-venv:
 	rm -rf $(VENV)

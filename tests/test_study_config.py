@@ -161,7 +161,7 @@ DISK = {"source": "disk", "path": "x"}
             config(representations=["xyz"]),
             "representations: unknown name 'xyz'; known: canonical, delta_bilinear",
         ),
-        (config(probes=["svm"]), "config: probes.0: 'svm' is not one of mlp"),
+        (config(probes=["svm"]), "config: probes: unknown name 'svm'; known: class_means"),
         (config(grouping="blocks"), "config: grouping: 'blocks' is not one of attention, block, layer"),
         (config(dataset="zo"), "config: dataset: unknown name 'zo'; did you mean 'zoo'?"),
         (config(dataset=7), "config: dataset: 7 is a whole number, not text or a list"),

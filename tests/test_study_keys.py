@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import lorascope
 from lorascope.features.registry import of_matrices, parts
-from lorascope.probes.registry import MODULES
+from lorascope.probes.registry import PROBES
 from lorascope.study import keys, steps
 from lorascope.study.config import load_config
 from lorascope.study.plan import Plan
@@ -160,7 +160,7 @@ def test_a_data_file_counts(package):
 
 def test_every_module_of_every_step_is_there():
     named = [steps.ZOO_BASE, steps.ZOO_TRAIN, steps.PREPARE, steps.LABEL, steps.RESULTS]
-    for modules in [*named, *map(steps.extract, COMPUTED), *map(steps.train, MODULES)]:
+    for modules in [*named, *map(steps.extract, COMPUTED), *map(steps.train, PROBES)]:
         assert all(keys._path(module) for module in modules)
 
 

@@ -15,7 +15,7 @@ from lorascope.features.read import matrix_of, read_features
 from lorascope.features.registry import is_layered, is_scaled_by_layer
 from lorascope.files import read_table, write_json, write_table
 from lorascope.probes.metrics import confusion_matrix, cross_entropy, macro_scores
-from lorascope.probes.registry import UNSCALED, run_probe
+from lorascope.probes.registry import is_standardised, run_probe
 from lorascope.probes.runs import Part, Run
 from lorascope.probes.saved import ProbeCard, SavedProbe, save_probe
 from lorascope.probes.scaling import Scaling
@@ -44,7 +44,7 @@ class CellInput:
     @property
     def is_scaled(self) -> bool:
         """Whether the probe sees standardised features."""
-        return self.names["probe"] not in UNSCALED
+        return is_standardised(self.names["probe"])
 
 
 def load_cell(
@@ -81,7 +81,7 @@ def load_cell(
     parts = {part: Part(values[index], classes[index], tuple(columns)) for part, index in rows.items()}
     by_layer = is_scaled_by_layer(names["representation"])
     scaling = Scaling.fit(parts[TRAIN].features, list(map(matrix_of, columns)) if by_layer else None)
-    if names["probe"] not in UNSCALED:
+    if is_standardised(names["probe"]):
         parts = {name: replace(part, features=scaling.apply(part.features)) for name, part in parts.items()}
     return CellInput(names, parts, all_classes.tolist(), len(layers), columns, scaling)
 
@@ -150,7 +150,14 @@ def _is_done(folder: Path, seed: int) -> bool:
 
 def _saved_probe(run: Run, cell: CellInput, provenance: dict) -> SavedProbe:
     card = ProbeCard(
-        cell.names, run.seed, cell.classes, cell.columns, cell.is_scaled, run.chosen, dict(provenance)
+        cell.names,
+        run.seed,
+        cell.classes,
+        cell.columns,
+        cell.is_scaled,
+        run.temperature,
+        run.chosen,
+        dict(provenance),
     )
     return SavedProbe(card, cell.scaling, run.state)
 
@@ -168,6 +175,7 @@ def _runs_row(run: Run, cell: CellInput) -> pa.Table:
         "seed": run.seed,
         **scores,
         "foreign_auroc": run.foreign_auroc,
+        "temperature": run.temperature,
         "best_epoch": run.best_epoch,
         "epochs": run.epochs,
         "seconds": run.seconds,

@@ -205,6 +205,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "seed": "seed of the run",
         "foreign_auroc": "area under the ROC curve that tells test adapters of a class left out of training, "
         "mean over the classes; 0.5 knows nothing; empty for probes other than class_means",
+        "temperature": "that the log-probabilities of the run were divided by; fitted to the validation part",
         "features": "number of feature columns",
         "layers": "number of layers in the set",
     },

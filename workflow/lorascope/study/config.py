@@ -15,7 +15,7 @@ from lorascope.data.split import SplitSettings
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import REPRESENTATIONS
 from lorascope.gates.registry import parse_gate
-from lorascope.probes.registry import check_pairs, reads
+from lorascope.probes.registry import PROBES, check_pairs, reads
 
 # The rules of the workflow; a data set's name becomes a target beside them.
 RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "passport", "fit", "extract", "train")
@@ -239,6 +239,8 @@ def _check_names(config: dict) -> None:
     _check_defined(config["dataset"], config["datasets"], "dataset")
     _check_defined(config["layer_sets"], config["layer_patterns"], "layer_sets")
     _check_defined(config["representations"], REPRESENTATIONS, "representations")
+    _check_defined(config["probes"], PROBES, "probes")
+    _check_defined(config["scaling"]["probes"], PROBES, "scaling.probes")
     check_pairs(config["representations"], config["probes"])
     _check_scaling(config["scaling"], config["representations"])
     if config["w2t"]["width"] % config["w2t"]["heads"]:

@@ -14,6 +14,7 @@ from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted
 from lorascope.files import read_json, read_table
 from lorascope.probes.saved import SavedProbe, load_probe
+from lorascope.probes.schedule import merit
 from lorascope.probes.train import probe_file
 
 
@@ -161,7 +162,7 @@ class FinishedStudy:
         if not found:
             named = ", ".join(f"{name} {value}" for name, value in wanted.items() if value) or "any name"
             raise LorascopeError(f"{self.folder}: no finished cell of {named}; there are: {_known(cells)}")
-        return min(found, key=lambda cell: (-cell.validation_accuracy, cell.validation_loss))
+        return max(found, key=lambda cell: merit(cell.validation_accuracy, cell.validation_loss))
 
 
 def _known(cells: Sequence[FinishedCell]) -> str:

@@ -8,7 +8,7 @@ from lorascope.adapters.layer_sets import groups_of, select_layers
 from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted, parts
-from lorascope.probes.registry import SEEDLESS, reads
+from lorascope.probes.registry import is_seedless, reads
 from lorascope.store.places import check_place
 from lorascope.study import steps
 from lorascope.study.analyses import analyses
@@ -319,7 +319,7 @@ class Plan:
     def blocks(self, probe: str) -> tuple[Block, ...]:
         """Return the blocks of seeds; a probe without randomness has one seed."""
         first, size = self.config["first_seed"], self.config["seeds_per_job"]
-        count = 1 if probe in SEEDLESS else self.config["seeds"]
+        count = 1 if is_seedless(probe) else self.config["seeds"]
         return tuple(
             Block(first + start, first + min(start + size, count) - 1) for start in range(0, count, size)
         )
