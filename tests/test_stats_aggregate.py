@@ -10,6 +10,8 @@ from scipy import stats
 
 from lorascope.errors import LorascopeError
 from lorascope.files import read_json, read_metadata, read_table, write_json, write_table
+from lorascope.report import latex
+from lorascope.report.summary import load_summary
 from lorascope.stats.aggregate import aggregate
 from lorascope.stats.cells import CURVES, TRAINED_METRICS
 from lorascope.stats.dictionary import TABLES as EVERY_TABLE
@@ -302,3 +304,19 @@ def test_a_manifest_with_other_classes_is_refused(tmp_path):
     study["manifest"] = other["manifest"]
     with pytest.raises(LorascopeError, match="classes are not those of the manifest"):
         aggregate(study, tmp_path / "out")
+
+
+def test_the_first_layer_set_is_the_reference_of_everything(tmp_path):
+    accuracies = {("visual", "stats"): 0.6, ("all", "stats"): 0.8}
+    results = results_of(small_study(tmp_path / "in", accuracies=accuracies), tmp_path / "out")
+    assert results["reference"] == "visual"
+    (drop,), (mean,), (random,) = (results[name] for name in ("drops", "mean_drops", "random_layers"))
+    assert drop["drop"] == pytest.approx(
+        record_of(results, "visual", "stats")["test_accuracy_mean"]
+        - record_of(results, "all", "stats")["test_accuracy_mean"]
+    )
+    for row in (drop, mean, random):
+        assert (row["reference"], row["layer_set"]) == ("visual", "all")
+    summary = load_summary(tmp_path / "out")
+    assert summary.question == "all"
+    assert r"visual $\rightarrow$ all" in latex.tables(summary)["drops"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import published
 from lorascope.features.registry import of_matrices, parts
+from lorascope.study.analyses import importance
 from lorascope.study.config import load_config, read_config
 from lorascope.study.plan import Plan
 
@@ -275,3 +276,10 @@ def test_named_studies_are_complete(name):
     assert len(plan.recipe(dataset).classes) == (20 if name == "study-hard" else 10)
     assert {"permuted", "mlp"} <= {cell.probe for cell in plan.cells(dataset)}
     assert plan.config["layer_sets"] == ["all", "visual"]
+
+
+def test_layers_of_the_first_layer_set_are_ranked(study):
+    for layer_sets in (["visual", "all"], ["all", "visual"]):
+        plan = study(layer_sets=layer_sets)
+        ranked = importance(plan, "mine")
+        assert list(ranked.layers) == plan.layer_set("mine", layer_sets[0])

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from lorascope.adapters.layer_sets import reference_layer_set
 from lorascope.files import read_json, write_bytes, write_json, write_table
 from lorascope.stats import comparisons, controls, details, drops, importance, passport, tables
 from lorascope.stats.adapter_map import adapter_map_table
@@ -117,7 +118,7 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
     beside = study.get("analyses", {})
     ranked = importance.read_answers(study["dataset"], beside.get("importance", {}).get("files"), adapters)
     placed = beside.get("adapter_map", {}).get("files")
-    reference = drops.reference_layer_set(cells)
+    reference = reference_layer_set(cell.layer_set for cell in cells)
     answers, known = controls.read_answers(study), passport.read_passport(study)
     certificate = passport.read_invariance(study)
     summary = {
