@@ -2,6 +2,7 @@
 
 import ast
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ import lorascope
 from lorascope.features.registry import of_matrices, parts
 from lorascope.probes.registry import PROBES
 from lorascope.study import keys, steps
+from lorascope.study.code import read_module
 from lorascope.study.config import load_config
 from lorascope.study.plan import Plan
 
 COMPUTED = tuple(name for name in of_matrices() if parts(name) == (name,))
 BY_DEFAULT = (*of_matrices(), "delta_spectrum", "delta_kernel", "delta_gram")
+TEMPLATES = keys._ROOT / "report/templates"
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -91,7 +94,7 @@ def test_without_an_edit_no_key_changes(package):
 
 
 @pytest.mark.parametrize("name", ["stats", "spectral"])
-def test_a_comment_in_a_representation_changes_that_representation_only(package, name):
+def test_a_constant_in_a_representation_changes_that_representation_only(package, name):
     users = [other for other in of_matrices() if name in parts(other)]
     assert changed_by(package, f"features/representations/{name}.py") == {
         f"features/{name}",
@@ -152,10 +155,27 @@ def test_a_module_that_is_not_there_is_an_error():
         keys.code_digest("lorascope.absent")
 
 
-def test_a_data_file_counts(package):
-    before = keys.file_digest("study/config.schema.yaml")
-    package.append("study/config.schema.yaml")
-    assert keys.file_digest("study/config.schema.yaml") != before
+@pytest.mark.parametrize(
+    ("file", "modules"),
+    [
+        ("zoo/base.safetensors", steps.SHIPPED_BASE),
+        ("report/templates/page.css", steps.RESULTS),
+        ("report/templates/sparse.html", steps.SPARSE_RESULTS),
+    ],
+)
+def test_data_files_count(package, file, modules):
+    before = keys.code_digest(*modules)
+    package.append(file)
+    assert keys.code_digest(*modules) != before
+
+
+def test_every_data_file_is_in_some_key():
+    in_keys = {"zoo/base.safetensors", *(f"report/templates/{path.name}" for path in TEMPLATES.iterdir())}
+    # Its defaults fill the settings, and these are in the keys.
+    in_keys.add("study/config.schema.yaml")
+    there = {path for path in keys._ROOT.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    others = {path.relative_to(keys._ROOT).as_posix() for path in there if path.suffix != ".py"}
+    assert others == in_keys
 
 
 def test_every_module_of_every_step_is_there():
@@ -175,14 +195,143 @@ def test_imports_are_of_the_kinds_that_keys_follow():
         assert file.name in ("registry.py", "discovery.py") or not names & by_name, file
 
 
-def test_the_imports_of_every_module_are_those_of_its_syntax_tree():
-    for file in Path(lorascope.__file__).parent.rglob("*.py"):
-        module = ".".join(["lorascope", *file.relative_to(keys._ROOT).with_suffix("").parts])
-        names = set()
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Import):
-                names.update(alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-        ours = {name for name in names if name.split(".")[0] == "lorascope" and keys._path(name)}
-        assert keys._imports(module.removesuffix(".__init__")) == ours, file
+CODE = '''"""What it is."""
+import numpy
+
+LIMIT = 0.5
+
+
+class Kept:
+    """A class."""
+
+    def call(self, x: int = 1) -> str:
+        """Say it.
+
+        Twice.
+        """
+        return f"{x:.2f}" + 'a' if x < LIMIT else ""
+
+
+async def late():
+    "Nothing."
+'''
+
+
+@pytest.fixture
+def digest(tmp_path):
+    """Return a function that digests code."""
+    file = tmp_path / "module.py"
+
+    def digest(code):
+        file.write_text(code)
+        return read_module(file)[0]
+
+    return digest
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("What it is.", "What it was."),
+        ('"""What it is."""', ""),
+        ('    """A class."""\n\n', ""),
+        ("Twice.", "Once."),
+        ("LIMIT = 0.5", 'LIMIT = 0.5\n"""Half."""'),
+        ('    "Nothing."', "    '''Something\\n'''"),
+        ("LIMIT = 0.5", "# Half.\nLIMIT = 0.5  # of all"),
+        ("LIMIT = 0.5\n", "\n\nLIMIT = 0.5\n\n"),
+        ("LIMIT = 0.5", "LIMIT = (\n    0.50\n)"),
+        ("'a'", '"a"'),
+        ("x: int = 1", "x: int = 1,"),
+        ("return f", "return (f"),
+    ],
+)
+def test_what_python_does_not_see_is_in_no_digest(digest, old, new):
+    edited = CODE.replace(old, new)
+    if new.endswith("(f"):
+        edited = edited.replace('else ""', 'else "")')
+    assert edited != CODE
+    assert digest(edited) == digest(CODE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("LIMIT = 0.5", "LIMIT = 0.25"),
+        ("LIMIT = 0.5", "LIMIT = '0.5'"),
+        ("LIMIT = 0.5", "LIMIT = None"),
+        ("LIMIT = 0.5", "LIMIT = [0.5]"),
+        ("LIMIT = 0.5", "LIMIT: float = 0.5"),
+        ("x < LIMIT", "LIMIT < x"),
+        ("x < LIMIT", "x <= LIMIT"),
+        ("x:.2f", "x:.3f"),
+        ("x: int", "x: float"),
+        ("'a'", "b'a'"),
+        ("import numpy", "import numpy as np"),
+        ("async def", "def"),
+    ],
+)
+def test_what_python_does_see_is_in_the_digest(digest, old, new):
+    assert old in CODE
+    assert digest(CODE.replace(old, new)) != digest(CODE)
+
+
+def test_docstrings_of_the_whole_package_are_in_no_key(package):
+    class Reworded(ast.NodeTransformer):
+        def visit_Expr(self, node):
+            is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+            return ast.Expr(ast.Constant("other words")) if is_text else node
+
+    before = step_keys()
+    for file in package.root.rglob("*.py"):
+        tree = ast.fix_missing_locations(Reworded().visit(ast.parse(file.read_text())))
+        file.write_text("# in other words\n" + ast.unparse(tree))
+    package.forget()
+    assert step_keys() == before
+
+
+def test_a_constant_counts_also_where_it_is_imported_by_way_of_others(package):
+    """`extract` → `batch` → `singular_values`: no step names the last."""
+    file = package.root / "features/singular_values.py"
+    assert "FLOAT32_ROUNDING = 2.0**-24" in file.read_text()
+    before = step_keys()
+    file.write_text(file.read_text().replace("FLOAT32_ROUNDING = 2.0**-24", "FLOAT32_ROUNDING = 2.0**-23"))
+    package.forget()
+    after = step_keys()
+    assert {name for name in COMPUTED if before[f"features/{name}"] != after[f"features/{name}"]} >= {
+        "spectral"
+    }
+
+
+def test_trees_are_kept_beside_the_bytecode_and_never_read_without_their_source(tmp_path, monkeypatch):
+    file = tmp_path / "module.py"
+    file.write_text("import lorascope.files\nfrom lorascope import errors\nONE = 1\n")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    found = read_module(file)
+    assert found[1] == {"lorascope.files", "lorascope", "lorascope.errors"}
+    assert not (tmp_path / "__pycache__").exists()
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert read_module(file) == found
+    (kept,) = (tmp_path / "__pycache__").iterdir()
+    monkeypatch.setattr(ast, "parse", None)
+    assert read_module(file) == found
+    monkeypatch.undo()
+    for content in (b"", b"\0" * 50, b"[]", b'{"source": 1}', kept.read_bytes()[:-5]):
+        kept.write_bytes(content)
+        assert read_module(file) == found
+    file.write_text("ONE = 2\n")
+    assert read_module(file)[0] != found[0]
+    assert read_module(file)[1] == set()
+
+
+def test_the_command_decides_no_number():
+    """What a step computes lies in the modules that its key digests; the command hands options over."""
+    steps_of = ("controls", "data", "features", "importance", "sparse", "sparse_results", "train", "zoo")
+    for name in steps_of:
+        nodes = list(ast.walk(ast.parse((keys._ROOT / f"cli/{name}.py").read_text())))
+        imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        assert imported <= {"argparse", "json", "logging", "shutil"}, name
+        layout = {node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "indent"}
+        values = [node.value for node in nodes if isinstance(node, ast.Constant) and node not in layout]
+        numbers = [value for value in values if type(value) in (int, float) and value != 1]
+        assert not numbers, name

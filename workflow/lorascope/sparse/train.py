@@ -62,6 +62,10 @@ def train(
     Raises:
         LorascopeError: no prepared images, sizes that do not fit, or a checkpoint of another run.
     """
+    import torch
+
+    # Threads that share a product add up in another order: the result must not depend on their number.
+    torch.set_num_threads(1)
     folder = Path(folder)
     run = {
         "settings": settings.to_json(),

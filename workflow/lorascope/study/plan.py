@@ -13,14 +13,12 @@ from lorascope.store.places import check_place
 from lorascope.study import steps
 from lorascope.study.analyses import analyses
 from lorascope.study.curves import curves
-from lorascope.study.keys import code_digest, file_digest, folder_digest, key_of
+from lorascope.study.keys import code_digest, key_of
 from lorascope.zoo.available import check_images
 from lorascope.zoo.recipe import Recipe
 
 # Below the results folder: what bears a study's name; beside it lies what studies share.
 STUDIES = "studies"
-SHIPPED_BASE = "zoo/base.safetensors"
-PAGE_TEMPLATES = "report/templates"
 # What of a data set's entry decides which adapters `prepare` lays out.
 PLACE_SETTINGS = ("source", "path", "hub_split", "labels", "path_column", "max_rank", "max_rejected")
 
@@ -152,7 +150,7 @@ class Plan:
     def zoo_key(self, dataset: str) -> str:
         """Return the key of a zoo's adapters."""
         recipe = self.recipe(dataset)
-        base = file_digest(SHIPPED_BASE) if recipe.base == "shipped" else self.base_key(dataset)
+        base = code_digest(*steps.SHIPPED_BASE) if recipe.base == "shipped" else self.base_key(dataset)
         return key_of("zoo", recipe.settings(), base, code_digest(*steps.ZOO_TRAIN))
 
     def base_key(self, dataset: str) -> str:
@@ -363,7 +361,7 @@ class Plan:
         cells = [
             (self._below(cell.folder), [block.name for block in cell.blocks]) for cell in self.cells(dataset)
         ]
-        code = [code_digest(*steps.RESULTS), folder_digest(PAGE_TEMPLATES)]
+        code = code_digest(*steps.RESULTS)
         beside = [(name, analysis.key) for name, analysis in analyses(self, dataset).items()]
         paths = [self._below(curve.path) for curve in curves(self, dataset)]
         pictures = [self._below(picture) for picture in self.picture(dataset)]

@@ -1,10 +1,13 @@
-"""Which modules each step runs: what its keys and its files' provenance digest."""
+"""Which modules and data files each step runs on: what its keys and its files' provenance digest."""
 
 from lorascope.features.registry import is_layered, source_of
 from lorascope.gates import registry as gates
 from lorascope.probes import registry as probes
 
+_TEMPLATES = "report/templates"
+
 ZOO_BASE = ("lorascope.zoo.base",)
+SHIPPED_BASE = ("zoo/base.safetensors",)
 ZOO_TRAIN = ("lorascope.zoo.train", "lorascope.zoo.shards")
 PREPARE = ("lorascope.data.prepare", "lorascope.data.sources")
 LABEL = ("lorascope.data.labels",)
@@ -12,10 +15,10 @@ PASSPORT = ("lorascope.passport.passport",)
 CONTROL = ("lorascope.controls.run", "lorascope.features.certify")
 SPARSE_IMAGES = ("lorascope.sparse.prepare",)
 SCALING = ("lorascope.report.scaling",)
-SPARSE_RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report")
+SPARSE_RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report", _TEMPLATES)
 IMPORTANCE = ("lorascope.probes.importance",)
 ADAPTER_MAP = ("lorascope.features.adapter_map",)
-RESULTS = ("lorascope.stats.aggregate", "lorascope.report.page")
+RESULTS = ("lorascope.stats.aggregate", "lorascope.report.page", _TEMPLATES)
 
 
 def fit(representation: str) -> tuple[str, ...]:
