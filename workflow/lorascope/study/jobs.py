@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lorascope.features.registry import is_fitted, parts
+from lorascope.logs import error_in
 from lorascope.study.plan import Cell, Plan
 
 ZOO, PREPARE, LABEL, PASSPORT = "zoo_train", "prepare", "label", "passport"
@@ -33,14 +34,6 @@ class Job:
     def error(self) -> str:
         """Return the error that the log of an unfinished job holds; empty where there is none."""
         return "" if self.is_done else error_in(self.log)
-
-
-def error_in(log: str) -> str:
-    """Return the last error line of a log; empty where there is none."""
-    path = Path(log)
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    errors = [line for line in lines if ": error: " in line]
-    return errors[-1].split(": error: ", 1)[1] if errors else ""
 
 
 def shared_jobs(plan: Plan, dataset: str) -> Iterator[Job]:

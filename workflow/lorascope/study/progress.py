@@ -5,8 +5,9 @@ from itertools import chain
 from pathlib import Path
 
 from lorascope.files import read_metadata
+from lorascope.logs import error_in
 from lorascope.study import steps
-from lorascope.study.jobs import error_in, feature_jobs, shared_jobs
+from lorascope.study.jobs import feature_jobs, shared_jobs
 from lorascope.study.keys import code_digest
 from lorascope.study.plan import Cell, Plan
 
