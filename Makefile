@@ -11,24 +11,24 @@ ARGS ?=
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
 
-# The named studies: their settings lie in studies/, their results in results/zoo-1k and results/zoo-hard.
+# The named studies: their settings lie in studies/, their tables and pages in results/studies/.
 study-1k study-hard: setup
 	$(BIN)/snakemake --cores $(CORES) --configfile studies/$@.yaml $(ARGS)
 
 # Adaptive sparse training on Fashion-MNIST (Debian's dataset-fashion-mnist), five seeds, and its table in the document.
 study-sparse: setup
 	$(BIN)/snakemake sparse --cores $(CORES) --configfile studies/$@.yaml $(ARGS)
-	$(BIN)/lorascope sparse-table --comparison results/sparse/fashion/comparison --document docs/sparse-training.md
+	$(BIN)/lorascope sparse-table --comparison results/studies/$@/sparse/fashion/comparison --document docs/sparse-training.md
 
 # Both studies (what is done already costs nothing), then their method tables.
 leaderboard: study-1k study-hard
-	$(BIN)/lorascope leaderboard results/zoo-1k results/zoo-hard --out docs/leaderboard.md
+	$(BIN)/lorascope leaderboard results/studies/study-1k/zoo-1k results/studies/study-hard/zoo-hard --out docs/leaderboard.md
 
 # How many adapters it takes, on the zoos of both studies: curves, and their table and picture in the document.
 scaling: setup
 	$(BIN)/snakemake scaling --cores $(CORES) --configfile studies/scaling.yaml $(ARGS)
-	newest=$$(ls -td results/scaling/*/ | head -n 1); cp "$${newest}sizes.png" docs/images/; \
-	  $(BIN)/lorascope scaling-table --table "$${newest}sizes.parquet" --document docs/learning-curves.md
+	cp results/studies/$@/scaling/sizes.png docs/images/
+	$(BIN)/lorascope scaling-table --table results/studies/$@/scaling/sizes.parquet --document docs/learning-curves.md
 
 # Train the zoo's base model again by its recipe, and hold it against the shipped one.
 base: setup

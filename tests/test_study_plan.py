@@ -218,7 +218,7 @@ def test_every_path_holds_the_key_of_its_step(study):
     assert cell.details == [f"{cell.folder}/seeds-42-46.details.parquet"]
     assert cell.probes == [f"{cell.folder}/seeds-42-46.probes.json"]
     assert cell.log(cell.blocks[0]) == f"logs/mine/train/stats/visual.mlp.{cell.key}.seeds-42-46.log"
-    assert plan.stamp("mine") == f"results/mine/.study/{plan.study_key('mine')}"
+    assert plan.stamp("mine") == f"results/studies/default/mine/.study/{plan.study_key('mine')}"
 
 
 @given(first=st.integers(0, 100), count=st.integers(1, 60), size=st.integers(1, 70))

@@ -28,6 +28,7 @@ from lorascope.study.finished import FinishedStudy
 from lorascope.study.predict import predict_files
 from lorascope.study.similar import inner_products, mean_cosines, nearest
 
+STUDY = "results/studies/default/mine"
 # One of each kind: matrices, a combination, layers, layers fitted to the training part.
 REPRESENTATIONS = ["stats", "ensemble", "delta_sketch", "delta_kernel", "delta_gram", "canonical", "pca"]
 CONFIG = {
@@ -54,7 +55,7 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture
 def study(workdir):
-    return FinishedStudy("results/mine")
+    return FinishedStudy(STUDY)
 
 
 def predict(study, cell, adapters):
@@ -208,7 +209,7 @@ def test_products_and_norms_are_those_of_the_whole_updates(rank, scale):
 
 def test_an_adapter_of_the_study_is_nearest_to_itself(study, capsys):
     name = str(study.adapters("adapter")["adapter"][7])
-    assert main(["similar", f"tree/{name}", "--study", "results/mine", "-k", "3", "--json"]) == 0
+    assert main(["similar", f"tree/{name}", "--study", STUDY, "-k", "3", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert len(told["neighbours"]) == 3
     assert told["neighbours"][0]["adapter"] == name
@@ -220,7 +221,7 @@ def test_an_adapter_of_the_study_is_nearest_to_itself(study, capsys):
 
 def test_predict_prints_a_card_for_each_file(study, capsys):
     names = study.adapters("adapter")["adapter"][study.part("test")[:2]]
-    assert main(["predict", *(f"tree/{name}" for name in names), "--study", "results/mine"]) == 0
+    assert main(["predict", *(f"tree/{name}" for name in names), "--study", STUDY]) == 0
     shown = capsys.readouterr().out
     for name in names:
         assert f"tree/{name}" in shown
@@ -231,7 +232,7 @@ def test_predict_prints_a_card_for_each_file(study, capsys):
 def test_one_bad_file_does_not_silence_the_others(study, capsys, tmp_path):
     (tmp_path / "bad.safetensors").write_text("bad")
     name = study.adapters("adapter")["adapter"][0]
-    words = [str(tmp_path / "bad.safetensors"), f"tree/{name}", "--study", "results/mine"]
+    words = [str(tmp_path / "bad.safetensors"), f"tree/{name}", "--study", STUDY]
     assert main(["predict", *words]) == 2
     told = capsys.readouterr()
     assert f"tree/{name}" in told.out
@@ -245,7 +246,7 @@ def test_one_bad_file_does_not_silence_the_others(study, capsys, tmp_path):
 
 def test_predict_prints_json(study, capsys):
     name = study.adapters("adapter")["adapter"][0]
-    words = ["--study", "results/mine", "--representation", "delta_gram", "--probe", "ridge", "--json"]
+    words = ["--study", STUDY, "--representation", "delta_gram", "--probe", "ridge", "--json"]
     assert main(["predict", f"tree/{name}", *words]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["cell"]["representation"] == "delta_gram"
@@ -256,7 +257,7 @@ def test_predict_prints_json(study, capsys):
 
 def test_similar_prints_a_table(study, capsys):
     name = study.adapters("adapter")["adapter"][0]
-    assert main(["similar", f"tree/{name}", "--study", "results/mine", "--layer-set", "text"]) == 0
+    assert main(["similar", f"tree/{name}", "--study", STUDY, "--layer-set", "text"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 11
     assert str(name) in lines[1]
@@ -266,17 +267,17 @@ def test_similar_prints_a_table(study, capsys):
     ("words", "message"),
     [
         (["predict", "tree/cat/000.safetensors", "--study", "tree"], "tree: no finished study here"),
-        (["predict", "absent.safetensors", "--study", "results/mine"], "absent.safetensors: no such file"),
-        (["predict", "other.safetensors", "--study", "results/mine"], "none of the study's 8 layers"),
-        (["predict", "wide.safetensors", "--study", "results/mine"], "the file is of another base model"),
-        (["predict", "nan.safetensors", "--study", "results/mine"], "has NaN or infinite weights"),
+        (["predict", "absent.safetensors", "--study", STUDY], "absent.safetensors: no such file"),
+        (["predict", "other.safetensors", "--study", STUDY], "none of the study's 8 layers"),
+        (["predict", "wide.safetensors", "--study", STUDY], "the file is of another base model"),
+        (["predict", "nan.safetensors", "--study", STUDY], "has NaN or infinite weights"),
         (
-            ["predict", "tree/cat/000.safetensors", "--study", "results/mine", "--probe", "knn"],
+            ["predict", "tree/cat/000.safetensors", "--study", STUDY, "--probe", "knn"],
             "no finished cell of probe knn; there are: stats/all/mlp",
         ),
-        (["similar", "tree/cat/000.safetensors", "--study", "results/mine", "-k", "0"], "-k 0: ask for"),
+        (["similar", "tree/cat/000.safetensors", "--study", STUDY, "-k", "0"], "-k 0: ask for"),
         (
-            ["similar", "tree/cat/000.safetensors", "--study", "results/mine", "--layer-set", "some"],
+            ["similar", "tree/cat/000.safetensors", "--study", STUDY, "--layer-set", "some"],
             "no layer set 'some'; there are: all",
         ),
     ],
@@ -297,8 +298,8 @@ def test_bad_input_is_one_line(workdir, capsys, words, message):
 
 
 def test_a_study_that_was_moved_answers_all_the_same(workdir, study, tmp_path):
-    shutil.copytree(workdir / "results/mine", tmp_path / "elsewhere")
-    moved = FinishedStudy(tmp_path / "elsewhere")
+    shutil.copytree(workdir / "results", tmp_path / "elsewhere")
+    moved = FinishedStudy(tmp_path / "elsewhere/studies/default/mine")
     files = adapters_of(study, study.part("test")[:1])
     assert predict(moved, moved.choose("pca"), files) == predict(study, study.choose("pca"), files)
 

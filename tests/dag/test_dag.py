@@ -73,7 +73,7 @@ def test_a_base_of_ones_own_is_trained_once(tmp_path):
 
 
 def test_sparse_training_has_a_run_for_each_gate_and_seed(tmp_path):
-    once = ("sparse_images", "sparse_stamp", "sparse_compare", "sparse_page", "sparse")
+    once = ("sparse_images", "stamp", "sparse_compare", "sparse_page", "sparse")
     gates = ["dense", "uniform", "free_loss@0.5"]
     expected = {**dict.fromkeys(once, 1), "sparse_train": 6}
     assert planned(tmp_path, "sparse", sparse={"gates": gates, "seeds": 2}) == expected

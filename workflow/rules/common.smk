@@ -27,6 +27,8 @@ except LorascopeError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = PLAN.config["results"]
+# What bears the study's name; all else is shared with other studies.
+NAMED, NAMED_LOGS = PLAN.study_folder, f"logs/studies/{PLAN.config['study']}"
 # Below the prefix of an importing workflow, or in the local copy of a store: snakemake applies these to files,
 # not to params.
 PLACE = workflow.modifier.path_modifier
@@ -46,6 +48,9 @@ STUDIES_KEY = PLAN.key()
 wildcard_constraints:
     dataset="|".join(map(re.escape, PLAN.config["datasets"])),
     images="digits|fashion|hub|disk",
+    part="|".join(
+        [*map(re.escape, PLAN.config["datasets"]), "scaling", "sparse/[a-z]+"]
+    ),
     gate="|".join(map(re.escape, PLAN.config["sparse"]["gates"])),
     seed="[0-9]+",
     representation="|".join(REPRESENTATIONS + LAYER_REPRESENTATIONS),
@@ -274,13 +279,23 @@ def all_labels(wildcards):
     ]
 
 
+def scaling_stamp(wildcards):
+    return f"{NAMED}/scaling/.study/{scaling_key(PLAN)}"
+
+
 def scaling_results(wildcards):
+    """The curves, and what is behind them: snakemake does not miss a file behind one that is up to date."""
     if not all_curves(PLAN):
         raise WorkflowError(
             "config: scaling.fractions is empty; set shares of the training part, such as [0.1, 0.2, 0.5, 1]"
         )
-    folder = f"{RESULTS}/scaling/{scaling_key(PLAN)}"
-    return [f"{folder}/sizes.parquet", f"{folder}/sizes.svg"]
+    folder = f"{NAMED}/scaling"
+    return [
+        f"{folder}/sizes.parquet",
+        f"{folder}/sizes.svg",
+        scaling_stamp(wildcards),
+        *all_curve_files(wildcards),
+    ]
 
 
 def label_tables(wildcards):
@@ -333,7 +348,7 @@ def results_with(final, datasets=PLAN.config["dataset"]):
         path
         for dataset in datasets
         for path in [
-            PLAN.folder(dataset, final),
+            PLAN.named(dataset, final),
             PLAN.stamp(dataset),
             *PLAN.cell_files(dataset),
             *PLAN.analysis_files(dataset),

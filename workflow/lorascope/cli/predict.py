@@ -24,7 +24,7 @@ def add(commands) -> None:
     similar.add_argument("-k", type=int, default=10, metavar="N", help="how many (default: 10)")
     similar.add_argument("--layer-set", default="all", help="layers that count (default: all)")
     for each in (predict, similar):
-        each.add_argument("--study", required=True, metavar="DIR", help="results of a study: results/zoo")
+        each.add_argument("--study", required=True, metavar="DIR", help="such as results/studies/default/zoo")
         each.add_argument("--json", action="store_true", help="print JSON")
 
 

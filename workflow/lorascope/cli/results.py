@@ -26,12 +26,12 @@ def add(commands) -> None:
     sizes.add_argument("--table", required=True, help="the sizes.parquet that scaling wrote")
     sizes.add_argument("--document", required=True, help="file with the two lines that mark the place")
     compare = command(commands, "compare", _compare, "put two studies side by side: settings and results")
-    compare.add_argument("first", metavar="A", help="folder of a study, for example results/zoo")
+    compare.add_argument("first", metavar="A", help="folder of a study, such as results/studies/default/zoo")
     compare.add_argument("second", metavar="B", help="folder of another study or data set")
     compare.add_argument("--out", help="folder to write a page into (default: text only)")
     board = command(commands, "leaderboard", _leaderboard, "write the method tables of some studies")
     board.add_argument(
-        "studies", nargs="+", metavar="STUDY", help="folder of a study, for example results/zoo"
+        "studies", nargs="+", metavar="STUDY", help="folder of a study, such as results/studies/default/zoo"
     )
     board.add_argument("--out", required=True, help="the page, in Markdown")
     verdict = command(commands, "verdict", _verdict, "say in a few lines what a finished study found")
@@ -109,9 +109,9 @@ def _verdict(options: argparse.Namespace) -> None:
     if options.targets == ["sparse"]:
         return
     for dataset in plan.config["dataset"]:
-        page = Path(plan.folder(dataset, "report", "index.html"))
+        page = Path(plan.named(dataset, "report", "index.html"))
         if page.exists() and Path(plan.stamp(dataset)).exists():
-            print(verdict(plan.folder(dataset, "summary"), page))
+            print(verdict(plan.named(dataset, "summary"), page))
 
 
 def _sparse_verdict(plan) -> None:

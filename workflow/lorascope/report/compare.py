@@ -59,7 +59,9 @@ def find_summary(place: str | Path) -> Path:
     for step in PLACES:
         if (folder / step / RESULTS_FILE).is_file():
             return folder / step
-    raise LorascopeError(f"{place}: no {RESULTS_FILE} here; give a study's folder, for example results/zoo")
+    raise LorascopeError(
+        f"{place}: no {RESULTS_FILE} here; give a study's folder, such as results/studies/default/zoo"
+    )
 
 
 def compare(first: str | Path, second: str | Path) -> Comparison:

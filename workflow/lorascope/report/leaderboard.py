@@ -30,7 +30,7 @@ def write_leaderboard(studies: Sequence[str | Path], out: str | Path) -> Path:
     """Write the method tables of some studies into one page.
 
     Args:
-        studies: folders of studies, for example ``results/zoo-1k``; each holds ``summary/results.json``.
+        studies: folders such as ``results/studies/study-1k/zoo-1k``; each holds ``summary/results.json``.
         out: the page.
 
     Raises:

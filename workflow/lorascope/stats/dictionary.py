@@ -377,9 +377,9 @@ _COLUMNS: dict[str, dict[str, str]] = {
 _HEAD = """\
 # Metrics
 
-Every column of `results/<data set>/summary/`. Each table is there as parquet and as CSV; `results.json` holds
-all of them but `answers`. Shares are fractions between 0 and 1, times are seconds, losses are nats. An empty
-value (`null`) means that there is no such number, never zero. This page is generated:
+Every column of `results/studies/<study>/<data set>/summary/`. Each table is there as parquet and as CSV;
+`results.json` holds all of them but `answers`. Shares are fractions between 0 and 1, times are seconds,
+losses are nats. An empty value (`null`) means that there is no such number, never zero. This page is made by
 `python -m lorascope.stats.dictionary > docs/metrics.md`.
 
 Two uncertainties are never mixed up. `…_std`, `…_seeds_low` and `…_seeds_high` are over **seeds**: the luck

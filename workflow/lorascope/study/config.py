@@ -20,7 +20,9 @@ from lorascope.probes.registry import check_pairs, reads
 # The rules of the workflow; a data set's name becomes a target beside them.
 RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "passport", "fit", "extract", "train")
 RULES += ("control", "rank_layers", "adapter_map", "scale", "scaling_figure", "stamp", "aggregate", "page")
-RULES += ("sparse_images", "sparse_train", "sparse_stamp", "sparse_compare", "sparse_page")
+RULES += ("sparse_images", "sparse_train", "sparse_compare", "sparse_page")
+# What lies beside the data sets in the folders of results and logs; the other names there are targets.
+FOLDERS = {"studies"}
 TARGETS = {
     *REPRESENTATIONS,
     *LAYER_REPRESENTATIONS,
@@ -233,6 +235,8 @@ def _fill(value: dict, part: dict) -> None:
 def _check_names(config: dict) -> None:
     if taken := sorted(set(config["datasets"]) & TARGETS):
         raise LorascopeError(f"config: datasets: '{taken[0]}' is the name of a target; choose another")
+    if taken := sorted(set(config["datasets"]) & FOLDERS):
+        raise LorascopeError(f"config: datasets: '{taken[0]}' is a folder of results; choose another")
     _check_defined(config["dataset"], config["datasets"], "dataset")
     _check_defined(config["layer_sets"], config["layer_patterns"], "layer_sets")
     _check_defined(config["representations"], REPRESENTATIONS + LAYER_REPRESENTATIONS, "representations")

@@ -1,4 +1,4 @@
-"""A finished study as a folder: where its cells, its fits and its data lie. Needs no plan and no config."""
+"""A finished study: where its tables, cells, fits and data lie. Needs no plan and no config."""
 
 import math
 from collections.abc import Sequence
@@ -50,11 +50,12 @@ class FinishedCell:
 
 
 class FinishedStudy:
-    """A data set's results folder, such as ``results/zoo``.
+    """One data set of a named study, such as ``results/studies/default/zoo``.
 
     Attributes:
-        folder: the folder.
+        folder: where its tables and its page lie.
         results: what ``summary/results.json`` holds.
+        shared: where what it has in common with other studies of the data set lies, such as ``results/zoo``.
     """
 
     def __init__(self, folder: str | Path):
@@ -63,9 +64,11 @@ class FinishedStudy:
         if not summary.is_file():
             raise LorascopeError(
                 f"{folder}: no finished study here (no summary/results.json); "
-                "give the folder of one, such as results/zoo"
+                "give the folder of one, such as results/studies/default/zoo"
             )
         self.results = read_json(summary)
+        # The folders of all studies lie in results/studies, whatever name the working directory gives them.
+        self.shared = self.folder.absolute().parents[2] / self.results["dataset"]
         self.keys = self.results["keys"]
 
     @property
@@ -76,11 +79,11 @@ class FinishedStudy:
     @property
     def data_folder(self) -> Path:
         """Where the prepared weights lie."""
-        return self.folder / "data" / self.keys["data"]
+        return self.shared / "data" / self.keys["data"]
 
     def adapters(self, *columns: str) -> dict[str, np.ndarray]:
         """Return columns of the label and split table, each [adapters]."""
-        table = read_table(self.folder / "labels" / self.keys["labels"] / "adapters.parquet", list(columns))
+        table = read_table(self.shared / "labels" / self.keys["labels"] / "adapters.parquet", list(columns))
         return {name: np.array(table[name].to_pylist()) for name in columns}
 
     def part(self, part: str) -> np.ndarray:
@@ -119,7 +122,7 @@ class FinishedStudy:
         if not is_fitted(representation):
             return None
         return (
-            self.folder / "fits" / representation / self.keys["fits"][representation] / f"{group}.safetensors"
+            self.shared / "fits" / representation / self.keys["fits"][representation] / f"{group}.safetensors"
         )
 
     def cells(self) -> list[FinishedCell]:
@@ -132,7 +135,7 @@ class FinishedStudy:
         key = self.keys["cells"]["/".join(names)]
         return FinishedCell(
             *names,
-            self.folder / "probes" / representation / f"{layer_set}.{probe}" / key,
+            self.shared / "probes" / representation / f"{layer_set}.{probe}" / key,
             tuple(record["seed_values"]),
             record["validation_accuracy_mean"],
             # A loss that is not finite is stored as none.

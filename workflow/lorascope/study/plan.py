@@ -17,6 +17,8 @@ from lorascope.study.keys import code_digest, file_digest, folder_digest, key_of
 from lorascope.zoo.available import check_images
 from lorascope.zoo.recipe import Recipe
 
+# Below the results folder: what bears a study's name; beside it lies what studies share.
+STUDIES = "studies"
 SHIPPED_BASE = "zoo/base.safetensors"
 PAGE_TEMPLATES = "report/templates"
 # What of a data set's entry decides which adapters `prepare` lays out.
@@ -127,8 +129,17 @@ class Plan:
         return self.config["datasets"][dataset]
 
     def folder(self, dataset: str, *steps: str) -> str:
-        """Return a path below the results folder."""
+        """Return a path below the folder of what all studies share of a data set."""
         return str(self.results.joinpath(dataset, *steps))
+
+    @property
+    def study_folder(self) -> str:
+        """Return the folder of what bears this study's name."""
+        return str(self.results / STUDIES / self.config["study"])
+
+    def named(self, dataset: str, *steps: str) -> str:
+        """Return a path below the folder of this study's tables and page of a data set."""
+        return str(PurePosixPath(self.study_folder, dataset, *steps))
 
     # zoo
 
@@ -372,8 +383,8 @@ class Plan:
         return [path for analysis in analyses(self, dataset).values() for path in analysis.files.values()]
 
     def stamp(self, dataset: str) -> str:
-        """Return the file that says which study the plain-named results belong to."""
-        return self.folder(dataset, ".study", self.study_key(dataset))
+        """Return the file that says by which key the plain-named results were made."""
+        return self.named(dataset, ".study", self.study_key(dataset))
 
     def cell_entry(self, cell: Cell) -> dict:
         """Return what reading the results of a cell needs to know, as plain JSON."""
