@@ -7,7 +7,7 @@ from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
 from lorascope.files import read_json, read_table
 from lorascope.report.numbers import plural
 from lorascope.report.text import score_line, verdict, where_line
-from lorascope.study.curves import all_curves, scaling_key
+from lorascope.study.curves import all_curves
 from lorascope.study.plan import Cell, Plan
 from lorascope.study.sparse_plan import SparsePlan
 
@@ -44,7 +44,7 @@ def _answer(plan: Plan, sparse: SparsePlan, target: str) -> Iterator[str]:
 
 def final_files(plan: Plan, dataset: str) -> tuple[str, str]:
     """Return the files that hold the answer for a data set: its tables and its page."""
-    return plan.folder(dataset, "summary", "results.json"), plan.folder(dataset, "report", "index.html")
+    return plan.named(dataset, "summary", "results.json"), plan.named(dataset, "report", "index.html")
 
 
 def _verdicts(plan: Plan, datasets: Sequence[str]) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _layers(plan: Plan) -> Iterator[str]:
 def _curves(plan: Plan) -> Iterator[str]:
     from lorascope.report.scaling import curve_lines
 
-    folder = Path(plan.config["results"], "scaling", scaling_key(plan))
+    folder = Path(plan.study_folder, "scaling")
     yield from curve_lines(read_table(folder / "sizes.parquet").to_pylist())
     yield f"Figure: {folder / 'sizes.svg'}, {plural(len(all_curves(plan)), 'curve')}"
 

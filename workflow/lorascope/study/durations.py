@@ -18,6 +18,8 @@ def kind_of(record: str) -> Kind:
     """
     path = PurePath(record).with_suffix("")
     folders = path.parts[path.parts.index(LOGS) + 1 : -1]
+    if folders[0] == "studies":
+        folders = folders[2:]
     if folders[0] == "sparse":
         folders = ("/".join(folders[:2]), *folders[2:])
     names = path.name.split(".")
