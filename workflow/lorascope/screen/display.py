@@ -42,7 +42,7 @@ class Display:
 
     def print(self, line: str, style: str = "") -> None:
         """Print a line that stays."""
-        self._console.print(Text(line, style), soft_wrap=True)
+        self._console.print(Text(line, style))
 
     def close(self) -> None:
         """Take the picture away."""
@@ -51,7 +51,7 @@ class Display:
     def _picture(self) -> Group:
         now = time.monotonic()
         if not self._jobs.total:
-            return Group(Table.grid(self._spinner.render(now), Text("Planning")))
+            return Group(_row(self._spinner.render(now), "Planning", ""))
         return Group(*self._running(now), self._bar(now))
 
     def _running(self, now: float) -> Iterable[Table]:
@@ -65,7 +65,7 @@ class Display:
         jobs = self._jobs
         left = jobs.left(now)
         words = f"{jobs.done} of {plural(jobs.total, 'job')}, {_clock(now - jobs.began)}"
-        words += f", about {seconds(round(left))} left" if left is not None else ""
+        words += f", about {_rounded(left)} left" if left is not None else ""
         words += f", {jobs.failed} failed" if jobs.failed else ""
         row = Table.grid(padding=(0, 1), expand=True)
         row.add_column(ratio=1)
@@ -81,6 +81,10 @@ def _row(mark: Text, what: str, seconds: str) -> Table:
     row.add_column(justify="right", no_wrap=True)
     row.add_row(mark, Text(what), Text(seconds, "dim"))
     return row
+
+
+def _rounded(left: float) -> str:
+    return f"{left:.0f} s" if left < 60 else seconds(left)
 
 
 def _clock(elapsed: float) -> str:

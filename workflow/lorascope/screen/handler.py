@@ -16,6 +16,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from lorascope.errors import LorascopeError
+from lorascope.report.numbers import plural, seconds
 from lorascope.screen.failures import Failure, closing_lines, same_command
 from lorascope.screen.jobs import Jobs
 from lorascope.screen.refusals import refusal
@@ -99,6 +100,7 @@ class LogHandler(LogHandlerBase):
         """Leave the terminal to others."""
         if self._display:
             self._display.close()
+            self._display = None
 
     def succeed(self) -> None:
         """Note that the run did what it was asked for."""
@@ -203,15 +205,27 @@ class LogHandler(LogHandlerBase):
         super().close()
 
     def _end(self) -> None:
-        if self._display:
-            self._display.close()
-            self._display = None
+        self.close_display()
         if self._succeeded:
-            print("\n".join(self._answer()), flush=True)
+            self._say(self._answer())
         elif self._jobs.failures:
             self._print("\n".join(closing_lines(list(self._jobs.failures.values()))))
         elif self._stopped:
             self._print(f"Stopped. What is done is kept; go on with: {same_command()}")
+
+    def _say(self, lines: Sequence[str]) -> None:
+        """Print the answer to stdout, so that `snakemake > answer.txt` keeps it and nothing else."""
+        if self._jobs.done:
+            gone = seconds(time.monotonic() - self._jobs.began)
+            self._print(f"{plural(self._jobs.done, 'job')} done in {gone}.")
+        if not sys.stdout.isatty():
+            print("\n".join(lines), flush=True)
+            return
+        from rich.console import Console
+        from rich.text import Text
+
+        # At words, which a terminal would break.
+        Console(file=sys.stdout, highlight=False).print(Text("\n".join(lines)))
 
 
 class _Refusals(logging.Filter):
