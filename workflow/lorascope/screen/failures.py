@@ -1,5 +1,6 @@
 """The jobs of a run that failed, and the lines that say so."""
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -8,7 +9,8 @@ from pathlib import Path
 
 from lorascope.logs import error_in, last_line
 
-_SILENT = "ended without a word: killed, perhaps for want of memory"
+_SIGNAL = re.compile(r"died with <Signals\.(\w+)")
+_MEMORY = "; perhaps there was not enough memory: try fewer --cores"
 _SHOWN = 8
 
 
@@ -36,11 +38,20 @@ class Failure:
         return Path(self.log).read_text(errors="replace") if self.log else ""
 
     @classmethod
-    def of(cls, what: str, logs: Sequence[str], message: str | None) -> "Failure":
-        """Look up why a job failed: its log's error, else its last line, else snakemake's message."""
+    def of(cls, what: str, logs: Sequence[str], deaths: Sequence[str], message: str | None) -> "Failure":
+        """Look up why a job failed: its log's error, the signal that killed it, the log's last line.
+
+        Args:
+            what: the job in words.
+            logs: where it may have logged.
+            deaths: what snakemake said of commands that failed; each names its log.
+            message: what snakemake said of this job.
+        """
         log = next((log for log in logs if Path(log).is_file()), "")
-        why = log and (error_in(log) or last_line(log))
-        return cls(what, why or " ".join((message or _SILENT).split()), log)
+        signals = [_SIGNAL.search(death) for death in deaths if log and log in death]
+        killed = next((f"killed by {found[1]}{_MEMORY}" for found in signals if found), "")
+        told = log and error_in(log) or killed or log and last_line(log) or " ".join((message or "").split())
+        return cls(what, told or f"ended without a word{_MEMORY}", log)
 
     def lines(self) -> list[str]:
         """What failed, why, and where its log is."""

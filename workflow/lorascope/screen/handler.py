@@ -50,6 +50,9 @@ _NOTHING_TO_DO, _DRY_RUN, _STOPPED = (
     "Terminating processes on user",
 )
 
+# Names the command of a failed job, before the job itself is named.
+_DIED = "CalledProcessError in file"
+
 
 class LogHandler(LogHandlerBase):
     """Shows a run; snakemake calls it from a thread of its own."""
@@ -64,6 +67,7 @@ class LogHandler(LogHandlerBase):
         self._stream = sys.stdout if self.common_settings.stdout else sys.stderr
         self._jobs, self._told_jobs = Jobs(), False
         self._told: dict[int, str] = {}
+        self._deaths: list[str] = []
         self._targets: Sequence[str] = ()
         self._answer: Callable[[], Sequence[str]] = list
         self._succeeded = self._stopped = False
@@ -130,6 +134,8 @@ class LogHandler(LogHandlerBase):
         }
         if event in shown:
             shown[event](record)
+        elif _DIED in str(record.msg):
+            self._deaths.append(str(record.msg))
         elif event not in _UNSAID:
             self._show_message(record)
 
@@ -176,7 +182,7 @@ class LogHandler(LogHandlerBase):
 
     def _show_failure(self, record: logging.LogRecord) -> None:
         what = self._jobs.what(record.jobid) or record.rule_name
-        failure = Failure.of(what, record.log, record.rule_msg)
+        failure = Failure.of(what, record.log, self._deaths, record.rule_msg)
         self._jobs.fail(record.jobid, failure)
         self._print(f"Failed: {what}: {failure.why}", "red")
         if failure.is_bug and self.common_settings.show_failed_logs:

@@ -97,7 +97,7 @@ def run_line(run: dict) -> str:
         return f"Running since {began:%Y-%m-%d %H:%M} ({seconds(gone)}){cores}; {about}."
     if left == 0:
         return "All of it is done."
-    return "No run is going on. " + (f"Work for one core: {about}." if left else "Start it with snakemake.")
+    return "No run is going on" + (f"; {about} for one core." if left else ".")
 
 
 def _state(plan: Plan, cell: Cell) -> CellState:
