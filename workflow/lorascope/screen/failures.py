@@ -50,8 +50,11 @@ class Failure:
         log = next((log for log in logs if Path(log).is_file()), "")
         signals = [_SIGNAL.search(death) for death in deaths if log and log in death]
         killed = next((f"killed by {found[1]}{_MEMORY}" for found in signals if found), "")
-        told = log and error_in(log) or killed or log and last_line(log) or " ".join((message or "").split())
-        return cls(what, told or f"ended without a word{_MEMORY}", log)
+        reasons = (error_in(log), killed, last_line(log)) if log else ()
+        why = next(
+            filter(None, (*reasons, " ".join((message or "").split()))), f"ended without a word{_MEMORY}"
+        )
+        return cls(what, why, log)
 
     def lines(self) -> list[str]:
         """What failed, why, and where its log is."""

@@ -4,12 +4,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
-from lorascope.files import read_json, read_table
+from lorascope.files import read_json
 from lorascope.report.numbers import plural
-from lorascope.report.text import score_line, verdict, where_line
-from lorascope.study.curves import all_curves
-from lorascope.study.plan import Cell, Plan
+from lorascope.report.summary import Summary
+from lorascope.report.text import score_line, where_line
+from lorascope.stats.adapters import Adapters, read_adapters
+from lorascope.stats.cells import read_cell
+from lorascope.stats.importance import layer_ablations_table, layers_table, read_answers
+from lorascope.stats.tables import cells_table
+from lorascope.study.analyses import analyses
+from lorascope.study.plan import Plan
+from lorascope.study.show import curves_answer, dataset_answer, gates_answer
 from lorascope.study.sparse_plan import SparsePlan
+
+_FINAL = (("summary", "results.json"), ("report", "index.html"))
 
 
 def answers(plan: Plan, sparse: SparsePlan, targets: Sequence[str]) -> list[str]:
@@ -18,64 +26,44 @@ def answers(plan: Plan, sparse: SparsePlan, targets: Sequence[str]) -> list[str]
     return list(dict.fromkeys(lines))
 
 
-def _answer(plan: Plan, sparse: SparsePlan, target: str) -> Iterator[str]:
-    datasets = plan.config["dataset"]
-    named: dict[str, Callable[[], Iterator[str]]] = {
-        "report": lambda: _verdicts(plan, datasets),
-        "summary": lambda: _verdicts(plan, datasets),
+def _answer(plan: Plan, sparse: SparsePlan, target: str) -> Sequence[str] | Iterator[str]:
+    named: dict[str, Callable[[], Sequence[str] | Iterator[str]]] = {
+        "report": lambda: _verdicts(plan, plan.config["dataset"]),
+        "summary": lambda: _verdicts(plan, plan.config["dataset"]),
         "features": lambda: _features(plan),
         "importance": lambda: _layers(plan),
-        "scaling": lambda: _curves(plan),
-        "sparse": lambda: _gates(sparse),
+        "scaling": lambda: curves_answer(Path(plan.study_folder, "scaling")),
+        "sparse": lambda: gates_answer(Path(sparse.named())),
     }
     if target in named:
-        yield from named[target]()
-    elif target in plan.config["datasets"]:
-        yield from _verdicts(plan, [target])
-    elif target in REPRESENTATIONS + LAYER_REPRESENTATIONS:
-        yield from _scores(plan, target)
-    elif dataset := next(
-        (name for name in plan.config["datasets"] if target in final_files(plan, name)), None
-    ):
-        yield from _verdicts(plan, [dataset])
-    else:
-        yield f"Made: {target}"
-
-
-def final_files(plan: Plan, dataset: str) -> tuple[str, str]:
-    """Return the files that hold the answer for a data set: its tables and its page."""
-    return plan.named(dataset, "summary", "results.json"), plan.named(dataset, "report", "index.html")
+        return named[target]()
+    if target in plan.config["datasets"]:
+        return _verdicts(plan, [target])
+    if target in REPRESENTATIONS + LAYER_REPRESENTATIONS:
+        return _scores(plan, target)
+    if target == sparse.page:
+        return named["sparse"]()
+    finals = [name for name in plan.config["datasets"] for end in _FINAL if plan.named(name, *end) == target]
+    return _verdicts(plan, finals) if finals else [f"Made: {target}"]
 
 
 def _verdicts(plan: Plan, datasets: Sequence[str]) -> Iterator[str]:
     for dataset in datasets:
-        table, page = map(Path, final_files(plan, dataset))
-        yield from verdict(table.parent, page if page.exists() else None).splitlines()
-        if not page.exists():
-            yield f"Tables: {table.parent}"
+        yield from dataset_answer(plan.named(dataset))
 
 
 def _scores(plan: Plan, representation: str) -> Iterator[str]:
     for dataset in plan.config["dataset"]:
-        cells = plan.cells(dataset, [representation])
-        yield f"{dataset}: test accuracy of {representation}"
-        for record in _records(plan, dataset, cells):
+        adapters = _adapters(plan, dataset)
+        entries = [plan.cell_entry(cell) for cell in plan.cells(dataset, [representation])]
+        cells = [read_cell(dataset, entry, adapters) for entry in entries]
+        yield f"Test accuracy on {dataset}:"
+        for record in cells_table(cells, adapters).to_pylist():
             yield f"  {score_line(record)}"
         yield f"Files: {plan.folder(dataset, 'probes', representation)}"
 
 
-def _records(plan: Plan, dataset: str, cells: Sequence[Cell]) -> list[dict]:
-    from lorascope.stats.cells import read_cell
-    from lorascope.stats.tables import cells_table
-
-    adapters = _adapters(plan, dataset)
-    found = [read_cell(dataset, plan.cell_entry(cell), adapters) for cell in cells]
-    return cells_table(found, adapters).to_pylist()
-
-
-def _adapters(plan: Plan, dataset: str):
-    from lorascope.stats.adapters import read_adapters
-
+def _adapters(plan: Plan, dataset: str) -> Adapters:
     folder = plan.label_folder(dataset)
     return read_adapters(f"{folder}/adapters.parquet", read_json(f"{folder}/manifest.json"))
 
@@ -84,37 +72,16 @@ def _features(plan: Plan) -> Iterator[str]:
     for dataset in plan.config["dataset"]:
         files = {path for cell in plan.cells(dataset) for path in cell.features}
         of = plural(len(plan.config["representations"]), "representation")
-        yield f"{dataset}: {of} in {plural(len(files), 'file')}"
+        yield f"Features of {dataset}: {of} in {plural(len(files), 'file')}"
         yield f"Files: {plan.folder(dataset, 'features')}"
 
 
 def _layers(plan: Plan) -> Iterator[str]:
-    from lorascope.report.summary import Summary
-    from lorascope.stats.importance import layer_ablations_table, layers_table, read_answers
-    from lorascope.study.analyses import analyses
-
     for dataset in plan.config["dataset"]:
-        found = analyses(plan, dataset)
-        ranked = found.get("importance")
-        answers = read_answers(dataset, ranked and ranked.files, _adapters(plan, dataset))
-        told = {"layers": layers_table(answers), "layer_ablations": layer_ablations_table(answers)}
-        line = where_line(Summary({name: table.to_pylist() for name, table in told.items()}))
-        yield f"{dataset}: {line}" if line else f"{dataset}: no layers are ranked (importance.representation)"
-        for analysis in found.values():
-            yield f"Files: {Path(next(iter(analysis.files.values()))).parent}"
-
-
-def _curves(plan: Plan) -> Iterator[str]:
-    from lorascope.report.scaling import curve_lines
-
-    folder = Path(plan.study_folder, "scaling")
-    yield from curve_lines(read_table(folder / "sizes.parquet").to_pylist())
-    yield f"Figure: {folder / 'sizes.svg'}, {plural(len(all_curves(plan)), 'curve')}"
-
-
-def _gates(sparse: SparsePlan) -> Iterator[str]:
-    from lorascope.sparse.report import read_comparison
-    from lorascope.sparse.verdict import headline
-
-    yield headline(read_comparison(sparse.comparison))
-    yield f"Page: {sparse.page}"
+        beside = analyses(plan, dataset)
+        ranked = beside["importance"].files if "importance" in beside else None
+        answers = read_answers(dataset, ranked, _adapters(plan, dataset))
+        tables = {"layers": layers_table(answers), "layer_ablations": layer_ablations_table(answers)}
+        told = where_line(Summary({name: table.to_pylist() for name, table in tables.items()}))
+        yield f"{dataset}: {told or 'no ranking of layers is set'}"
+        yield from (f"Files: {Path(next(iter(each.files.values()))).parent}" for each in beside.values())
