@@ -1,7 +1,6 @@
 """Sub-commands that turn results into tables and pages."""
 
 import argparse
-from pathlib import Path
 
 from lorascope.cli.options import command, json_map, step
 from lorascope.errors import DamagedFileError, LorascopeError
@@ -34,9 +33,6 @@ def add(commands) -> None:
         "studies", nargs="+", metavar="STUDY", help="folder of a study, such as results/studies/default/zoo"
     )
     board.add_argument("--out", required=True, help="the page, in Markdown")
-    verdict = command(commands, "verdict", _verdict, "say in a few lines what a finished study found")
-    verdict.add_argument("--config", type=json_map, required=True, help="the study's settings as JSON")
-    verdict.add_argument("--targets", nargs="*", default=[], help="what snakemake was asked for")
     salvage = command(commands, "salvage", _salvage, "report on a study of which a part failed")
     salvage.add_argument("--config", type=json_map, required=True, help="the study's settings as JSON")
     salvage.add_argument("--key", default="", help="key of the studies when they were planned")
@@ -95,30 +91,6 @@ def _leaderboard(options: argparse.Namespace) -> None:
     from lorascope.report.leaderboard import write_leaderboard
 
     print(f"Page: {write_leaderboard(options.studies, options.out)}")
-
-
-def _verdict(options: argparse.Namespace) -> None:
-    from lorascope.report.text import verdict
-    from lorascope.study.config import load_config
-    from lorascope.study.plan import Plan
-    from lorascope.study.sparse_plan import SparsePlan
-
-    plan = Plan(load_config(options.config))
-    if "sparse" in options.targets:
-        _sparse_verdict(SparsePlan(plan.config))
-    if options.targets == ["sparse"]:
-        return
-    for dataset in plan.config["dataset"]:
-        page = Path(plan.named(dataset, "report", "index.html"))
-        if page.exists() and Path(plan.stamp(dataset)).exists():
-            print(verdict(plan.named(dataset, "summary"), page))
-
-
-def _sparse_verdict(plan) -> None:
-    from lorascope.sparse.report import read_comparison
-    from lorascope.sparse.verdict import headline
-
-    print(f"{headline(read_comparison(plan.comparison))}\nPage: {plan.page}")
 
 
 def _salvage(options: argparse.Namespace) -> None:

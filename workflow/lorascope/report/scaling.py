@@ -43,7 +43,7 @@ def write_scaling(studies: Sequence[dict], out_dir: str | Path) -> list[str]:
     shown = [record for record in records if record["layer_set"] == reference]
     drawing = Drawing(SIZES.name, SIZES.title, SIZES.caption, draw=_draw)
     save_drawings([drawing], Summary({"sizes": shown, "sanity": False}), out_dir)
-    return _lines(records)
+    return curve_lines(records)
 
 
 def _adapters(study: dict):
@@ -54,7 +54,8 @@ def _draw(summary: Summary):
     return draw_curves(summary.sizes, "dataset")
 
 
-def _lines(records: list[dict]) -> list[str]:
+def curve_lines(records: list[dict]) -> list[str]:
+    """Return a line for each curve: data set, method, and the accuracy of each share."""
     lines = []
     for (dataset, *method), own in _curves(records).items():
         points = (f"{record['train_adapters']:,}: {_accuracy(record)}" for record in own)

@@ -136,15 +136,19 @@ def _answer_on_drop(summary: Summary) -> str:
 
 
 def best_line(summary: Summary) -> str:
-    """The best cell with its accuracy, test-set interval, chance, and spread over seeds."""
-    best = summary.best
-    if best is None:
-        return ""
-    spread = best["test_accuracy_std"]
-    over_seeds = f"± {percent(spread)} over {best['seeds']} seeds" if spread is not None else "one seed only"
-    within = interval(best["test_accuracy_adapters_low"], best["test_accuracy_adapters_high"])
-    tested = f"{plural(best['test_adapters'], 'test adapter')} {within}, chance {percent(best['chance'])}"
-    return f"Best cell: {cell_name(best)}: {percent(best['test_accuracy_mean'])} of {tested}; {over_seeds}"
+    """The cell that validation chose."""
+    return "" if summary.best is None else f"Best cell: {score_line(summary.best)}"
+
+
+def score_line(cell: dict) -> str:
+    """A cell with its accuracy, test-set interval, chance, and spread over seeds; or why it has none."""
+    if not cell["seeds"]:
+        return f"{cell_name(cell)}: {cell['status']}: {cell['reason']}"
+    spread = cell["test_accuracy_std"]
+    over_seeds = f"± {percent(spread)} over {cell['seeds']} seeds" if spread is not None else "one seed only"
+    within = interval(cell["test_accuracy_adapters_low"], cell["test_accuracy_adapters_high"])
+    tested = f"{plural(cell['test_adapters'], 'test adapter')} {within}, chance {percent(cell['chance'])}"
+    return f"{cell_name(cell)}: {percent(cell['test_accuracy_mean'])} of {tested}; {over_seeds}"
 
 
 def drop_line(summary: Summary) -> str:

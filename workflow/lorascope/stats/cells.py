@@ -1,6 +1,5 @@
 """One cell of a study: its result files, or why there are none."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 
 from lorascope.errors import LorascopeError
 from lorascope.files import read_table
+from lorascope.logs import error_in
 from lorascope.stats.adapters import Adapters
 from lorascope.stats.scores import SCORES, probability_scores
 
@@ -41,8 +41,6 @@ DETAIL_COLUMNS = [
     *(f"confusion_{part}" for part in TESTED_PARTS),
     *(f"{part}_probabilities" for part in TESTED_PARTS),
 ]
-# "SomeError: …", "error: …", a bare "MemoryError", or the kernel's "Killed".
-ERROR_LINE = re.compile(r"\w*(?:error|exception)\s*(?::|$)|\bkilled\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def _status(blocks: list[Block]) -> tuple[str, str]:
     absent = [block for block in blocks if block.absent]
     if not absent:
         return DONE, ""
-    error = next(filter(None, (last_error(block.log) for block in absent)), "")
+    error = next(filter(None, (error_in(block.log) for block in absent)), "")
     reason = error or f"{absent[0].absent.name} does not exist"
     if len(absent) < len(blocks):
         return PARTIAL, f"{len(blocks) - len(absent)} of {len(blocks)} seed blocks: {reason}"
@@ -158,17 +156,8 @@ def status_of(files: Sequence[str | Path], log: str | Path) -> tuple[str, str]:
     absent = next((Path(path) for path in files if not Path(path).exists()), None)
     if absent is None:
         return DONE, ""
-    error = last_error(Path(log))
+    error = error_in(log)
     return (FAILED, error) if error else (MISSING, f"{absent.name} does not exist")
-
-
-def last_error(log: Path) -> str:
-    """Return the last line of a log that reports an error; empty when there is none."""
-    try:
-        lines = log.read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if ERROR_LINE.search(line)), "")
 
 
 def _by_seed(blocks: list[pa.Table], path: Path) -> pa.Table:

@@ -9,8 +9,9 @@ import pyarrow as pa
 from scipy import stats
 
 from lorascope.files import read_metadata, read_table
+from lorascope.logs import error_in
 from lorascope.stats.adapters import Adapters
-from lorascope.stats.cells import Cell, last_error
+from lorascope.stats.cells import Cell
 from lorascope.stats.columns import SANITY, fields, holm_columns, test_counts
 from lorascope.stats.intervals import accuracy_interval
 from lorascope.stats.paired import paired_difference
@@ -82,7 +83,7 @@ def read_answers(study: dict) -> Answers:
     if path is None:
         return Answers([], [], np.empty(0, int))
     if not Path(path).exists():
-        reason = last_error(Path(study["control_log"])) or f"{path} does not exist"
+        reason = error_in(study["control_log"]) or f"{path} does not exist"
         return Answers(study["settings"]["controls"], [], np.empty(0, int), reason)
     metadata = read_metadata(path)
     return Answers(metadata["controls"], read_table(path).to_pylist(), np.array(metadata["tested"]))

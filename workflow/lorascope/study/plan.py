@@ -384,22 +384,23 @@ class Plan:
         """Return the file that says by which key the plain-named results were made."""
         return self.named(dataset, ".study", self.study_key(dataset))
 
+    def cell_entry(self, cell: Cell) -> dict:
+        """Return what reading the results of a cell needs to know, as plain JSON."""
+        return {
+            "layer_set": cell.layer_set,
+            "representation": cell.representation,
+            "probe": cell.probe,
+            "runs": cell.runs,
+            "details": cell.details,
+            "logs": [cell.log(block) for block in cell.blocks],
+        }
+
     def aggregation(self, dataset: str) -> dict:
         """Return what `aggregate` needs to know, as plain JSON."""
         labels, cells = self.label_folder(dataset), self.cells(dataset)
         return {
             "dataset": dataset,
-            "cells": [
-                {
-                    "layer_set": cell.layer_set,
-                    "representation": cell.representation,
-                    "probe": cell.probe,
-                    "runs": cell.runs,
-                    "details": cell.details,
-                    "logs": [cell.log(block) for block in cell.blocks],
-                }
-                for cell in cells
-            ],
+            "cells": [self.cell_entry(cell) for cell in cells],
             "analyses": {
                 name: {"files": analysis.files, "log": analysis.log}
                 for name, analysis in analyses(self, dataset).items()
