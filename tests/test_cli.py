@@ -159,7 +159,7 @@ def test_an_empty_data_set(folder, refuses):
 
 
 def test_a_data_set_that_is_not_there(refuses):
-    refuses("absent: neither a data set", *prepare('{"source": "disk", "path": "absent"}'))
+    refuses("absent: no such folder", *prepare('{"source": "disk", "path": "absent"}'))
 
 
 def test_columns_that_are_neither_attn1_nor_attn2(folder, refuses):

@@ -113,6 +113,11 @@ def data_settings(wildcards):
     return canonical_json(PLAN.settings(wildcards.dataset))
 
 
+def data_fingerprint(wildcards):
+    found = PLAN.fingerprint(wildcards.dataset)
+    return f"--fingerprint {found}" if found else ""
+
+
 def prepare_threads(wildcards):
     """Only adapter files are read in parallel; other sources are one stream."""
     return 8 if PLAN.settings(wildcards.dataset)["source"] == "folder" else 1

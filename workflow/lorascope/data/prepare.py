@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lorascope.adapters.layer_sets import group_of
 from lorascope.adapters.names import DOWN, UP, MatrixInfo
+from lorascope.data.inputs import FILES, Record, check_unchanged
 from lorascope.data.sources.base import Batch, Source
 from lorascope.data.update_norms import update_norms
 from lorascope.data.weights import WeightsWriter, layer_table
@@ -22,7 +23,12 @@ NORMS_FILE = "norms.parquet"
 
 
 def prepare(
-    source: Source, dataset: str, grouping: str, out_dir: str | Path, provenance: dict | None = None
+    source: Source,
+    dataset: str,
+    grouping: str,
+    out_dir: str | Path,
+    provenance: dict | None = None,
+    inputs: Record | None = None,
 ) -> dict:
     """Write ``weights/<group>.npy`` and ``layers``, ``norms`` and ``source.parquet``, and ``source.json``.
 
@@ -34,12 +40,14 @@ def prepare(
         grouping: ``attention``, ``block`` or ``layer``.
         out_dir: folder to write into.
         provenance: stored as it is (key, settings, versions).
+        inputs: the record of the source's files, made before they were opened.
 
     Returns:
         What ``source.json`` holds.
 
     Raises:
-        LorascopeError: weights that cannot be used (NaN or Inf, mixed shapes, rows lost).
+        LorascopeError: weights that cannot be used (NaN or Inf, mixed shapes, rows lost), or a file that
+            changed while it was read.
     """
     out_dir = Path(out_dir)
     n_adapters = source.adapters.num_rows
@@ -66,8 +74,10 @@ def prepare(
         "parameters": sum(matrix.size for matrix in source.matrices),
         "ranks": sorted({min(matrix.rows, matrix.cols) for matrix in source.matrices}),
         "digest": _digest(writer.digests),
+        FILES: inputs or {},
         **(provenance or {}),
     }
+    check_unchanged(inputs or {})
     write_json(out_dir / "source.json", description)
     return description
 

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from lorascope.adapters.layer_sets import groups_of, select_layers
+from lorascope.data.inputs import check_inputs
 from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted, parts
@@ -93,6 +94,7 @@ class Plan:
         self.config = config
         self.results = PurePosixPath(config["results"])
         # Each job of the DAG asks again: the data's fingerprint, a recipe, a cell are worked out once.
+        self.fingerprint = cache(self._fingerprint)
         self.data_key = cache(self._data_key)
         self.layers = cache(self._layers)
         self.recipe = cache(self._recipe)
@@ -184,11 +186,18 @@ class Plan:
 
     def _data_key(self, dataset: str) -> str:
         settings = self.settings(dataset)
-        upstream = self.zoo_key(dataset) if settings["source"] == "zoo" else source_fingerprint(settings)
+        zoo = settings["source"] == "zoo"
+        upstream = self.zoo_key(dataset) if zoo else self.fingerprint(dataset)
         place = {name: settings[name] for name in PLACE_SETTINGS if name in settings}
         if settings["source"] in ("disk", "folder"):
             place.pop("path")  # the fingerprint says what is there; where it lies does not matter
-        return key_of("prepare", upstream, place, self.config["grouping"], code_digest(*steps.PREPARE))
+        key = key_of("prepare", upstream, place, self.config["grouping"], code_digest(*steps.PREPARE))
+        check_inputs(self.folder(dataset, "data", key))
+        return key
+
+    def _fingerprint(self, dataset: str) -> str:
+        """Return what identifies a data set's files, or its commit on the hub; empty where it is made."""
+        return source_fingerprint(self.settings(dataset), self.folder(dataset, "data"))
 
     def _layers(self, dataset: str) -> tuple[str, ...]:
         """Return the layers of a data set."""
