@@ -12,7 +12,7 @@ from lorascope.files import write_json, write_table
 
 CLASSES = ("airplane", "bird", "cat", "car", "dog", "fish", "fruit", "ship", "snake", "vegetable")
 GRID = np.linspace(0, 1, 101)
-SETTINGS = {"probes": {"mlp": {"seeds": 3}}, "split": {"seed": 42}}
+SETTINGS = {"study": "default", "probes": {"mlp": {"seeds": 3}}, "split": {"seed": 42}}
 
 
 def make_study(

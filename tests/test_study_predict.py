@@ -266,7 +266,7 @@ def test_similar_prints_a_table(study, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["predict", "tree/cat/000.safetensors", "--study", "tree"], "tree: no finished study here"),
+        (["predict", "tree/cat/000.safetensors", "--study", "tree"], "tree: no results of a study here"),
         (["predict", "absent.safetensors", "--study", STUDY], "absent.safetensors: no such file"),
         (["predict", "other.safetensors", "--study", STUDY], "none of the study's 8 layers"),
         (["predict", "wide.safetensors", "--study", STUDY], "the file is of another base model"),

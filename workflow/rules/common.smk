@@ -13,6 +13,7 @@ from lorascope.study.curves import all_curves, curve, curves, scaling_key
 from lorascope.study.keys import canonical_json
 from lorascope.study.lock import start_run
 from lorascope.study.plan import Plan
+from lorascope.study.record import record_files
 from lorascope.study.sparse_plan import SparsePlan
 
 # `snakemake` may be called by its path, from a shell that has not activated its environment.
@@ -37,6 +38,11 @@ PLACE = workflow.modifier.path_modifier
 def placed(path):
     """Return where a job finds a path."""
     return str(PLACE.modify(path))
+
+
+def key_of_part(part):
+    """Return the key of the tables and the page of a data set, or of the images of sparse training."""
+    return SPARSE.key if part.startswith("sparse/") else PLAN.study_key(part)
 
 
 # What the results do not depend on is left out: another value reruns nothing.

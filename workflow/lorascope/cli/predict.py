@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 
 from lorascope.cli.files import ADAPTER, add_files
-from lorascope.cli.options import command
+from lorascope.cli.options import STUDY, add_results, command
 from lorascope.errors import LorascopeError
 
 
@@ -24,15 +24,16 @@ def add(commands) -> None:
     similar.add_argument("-k", type=int, default=10, metavar="N", help="how many (default: 10)")
     similar.add_argument("--layer-set", default="all", help="layers that count (default: all)")
     for each in (predict, similar):
-        each.add_argument("--study", required=True, metavar="DIR", help="such as results/studies/default/zoo")
+        each.add_argument("--study", required=True, metavar="STUDY", help=STUDY)
+        add_results(each)
         each.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from lorascope.study.finished import FinishedStudy
+    from lorascope.study.finished import find_study
     from lorascope.study.predict import COVERAGE, predict_files
 
-    study = FinishedStudy(options.study)
+    study = find_study(options.study, options.results)
     cell = study.choose(options.representation, options.layer_set, options.probe)
     files, failed = _read(study, cell, options.files)
     cards = predict_files(study, cell, files) if files else []
@@ -76,12 +77,12 @@ def _failure(errors: list[LorascopeError], given: int) -> LorascopeError:
 def _similar(options: argparse.Namespace) -> None:
     from lorascope.adapters.files import read_adapter
     from lorascope.study.file_features import fit_files
-    from lorascope.study.finished import FinishedStudy
+    from lorascope.study.finished import find_study
     from lorascope.study.similar import nearest
 
     if options.k < 1:
         raise LorascopeError(f"-k {options.k}: ask for at least one adapter")
-    study = FinishedStudy(options.study)
+    study = find_study(options.study, options.results)
     (file,) = fit_files(study, [read_adapter(options.file)], study.layers(options.layer_set))
     neighbours = nearest(study, file, options.k)
     if options.json:

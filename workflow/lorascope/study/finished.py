@@ -1,6 +1,7 @@
 """A finished study: where its tables, cells, fits and data lie. Needs no plan and no config."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from lorascope.files import read_json, read_table
 from lorascope.probes.saved import SavedProbe, load_probe
 from lorascope.probes.schedule import merit
 from lorascope.probes.train import probe_file
+from lorascope.study.named import SUMMARY_FILE, find_summary
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,9 @@ class FinishedStudy:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        summary = self.folder / "summary" / "results.json"
-        if not summary.is_file():
-            raise LorascopeError(
-                f"{folder}: no finished study here (no summary/results.json); "
-                "give the folder of one, such as results/studies/default/zoo"
-            )
-        self.results = read_json(summary)
+        self.results = read_json(self.folder / SUMMARY_FILE)
         # The folders of all studies lie in results/studies, whatever name the working directory gives them.
-        self.shared = self.folder.absolute().parents[2] / self.results["dataset"]
+        self.shared = Path(os.path.normpath(self.folder.absolute())).parents[2] / self.results["dataset"]
         self.keys = self.results["keys"]
 
     @property
@@ -163,6 +159,15 @@ class FinishedStudy:
             named = ", ".join(f"{name} {value}" for name, value in wanted.items() if value) or "any name"
             raise LorascopeError(f"{self.folder}: no finished cell of {named}; there are: {_known(cells)}")
         return max(found, key=lambda cell: merit(cell.validation_accuracy, cell.validation_loss))
+
+
+def find_study(wanted: str | Path, results: str | Path) -> FinishedStudy:
+    """Return the study that a name or a path means.
+
+    Raises:
+        LorascopeError: as :func:`lorascope.study.named.find_summary`.
+    """
+    return FinishedStudy(find_summary(wanted, results).parent)
 
 
 def _known(cells: Sequence[FinishedCell]) -> str:

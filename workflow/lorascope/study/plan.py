@@ -15,11 +15,10 @@ from lorascope.study import steps
 from lorascope.study.analyses import analyses
 from lorascope.study.curves import curves
 from lorascope.study.keys import code_digest, key_of
+from lorascope.study.named import STUDIES
 from lorascope.zoo.available import check_images
 from lorascope.zoo.recipe import Recipe
 
-# Below the results folder: what bears a study's name; beside it lies what studies share.
-STUDIES = "studies"
 # What of a data set's entry decides which adapters `prepare` lays out.
 PLACE_SETTINGS = ("source", "path", "hub_split", "labels", "path_column", "max_rank", "max_rejected")
 

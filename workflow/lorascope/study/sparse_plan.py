@@ -9,7 +9,7 @@ from lorascope.data.sources import source_fingerprint
 from lorascope.sparse.sources import image_files
 from lorascope.study import steps
 from lorascope.study.keys import code_digest, key_of
-from lorascope.study.plan import STUDIES
+from lorascope.study.named import SPARSE, STUDIES
 
 # Settings of the study that do not reach a training run.
 NOT_OF_A_RUN = ("images", "gates", "seeds", "first_seed")
@@ -44,7 +44,7 @@ class SparsePlan:
 
     def __init__(self, config: dict):
         self.settings = config["sparse"]
-        part, results = PurePosixPath("sparse", self.image_settings["source"]), config["results"]
+        part, results = PurePosixPath(SPARSE, self.image_settings["source"]), config["results"]
         self._shared = PurePosixPath(results, part)
         self._named = PurePosixPath(results, STUDIES, config["study"], part)
 
