@@ -26,8 +26,8 @@ def study_folders(results: str | Path, name: str | None = None) -> list[Path]:
     found = sorted(folder for folder in place.glob("*") if folder.is_dir())
     if not found:
         raise LorascopeError(
-            f"no study here: nothing lies in {place.absolute()}; go to the folder of a study, or start one with "
-            "`snakemake --cores all`"
+            f"no study here: nothing lies in {place.absolute()}; go to the folder of a study, "
+            "or start one with `snakemake --cores all`"
         )
     names = [folder.name for folder in found]
     if name is None:
@@ -75,7 +75,7 @@ def gates_answer(folder: Path) -> list[str]:
 
 
 def study_record(folder: Path) -> dict:
-    """Return the same for programs: each data set's verdict, best cell and headline drop, as plain JSON values."""
+    """Return the same for programs, as plain JSON: each data set's verdict, best cell and headline drop."""
     return {
         "study": folder.name,
         "datasets": [_record(dataset) for dataset in _datasets(folder)],
