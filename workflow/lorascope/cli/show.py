@@ -20,7 +20,11 @@ def _show(options: argparse.Namespace) -> None:
 
     folders = study_folders(options.results, options.study)
     if options.json:
-        print(json.dumps([study_record(folder) for folder in folders], indent=2, allow_nan=False))
+        print(
+            json.dumps(
+                [study_record(folder) for folder in folders], indent=2, ensure_ascii=False, allow_nan=False
+            )
+        )
         return
     for folder in folders:
         if len(folders) > 1:

@@ -18,7 +18,7 @@ NAMES = {
     "norms": "norms only",
     "recipe": "the recipe only",
     "recipe_and_losses": "recipe and losses only",
-    "permuted": "dealt labels",
+    "permuted": "permuted labels",
 }
 
 
@@ -74,7 +74,7 @@ def _failure(row: dict) -> str:
     name = NAMES[row["control"]]
     if row["control"] == "permuted":
         return (
-            f"Control failed: with dealt labels, {row['representation']} still scores "
+            f"Control failed: with permuted labels, {row['representation']} still scores "
             f"{percent(row['accuracy'])}, above chance: something leaks."
         )
     return (
@@ -106,9 +106,11 @@ def controls_line(summary: Summary) -> str:
         return ""
     single = [row for row in rows if row["control"] in SINGLE and row["layer_set"] in ("", reference)]
     words = [f"{NAMES[row['control']]} {_score(row)}" for row in single]
-    dealt = [row["accuracy"] for row in rows if row["control"] == "permuted" and row["accuracy"] is not None]
-    if dealt:
-        words.append(f"dealt labels {percent(sum(dealt) / len(dealt))} on average")
+    permuted = [
+        row["accuracy"] for row in rows if row["control"] == "permuted" and row["accuracy"] is not None
+    ]
+    if permuted:
+        words.append(f"permuted labels {percent(sum(permuted) / len(permuted))} on average")
     failed = [row for row in rows if row["status"] == FAILED]
     missing = [row for row in rows if row["status"] == MISSING]
     end = f"{len(failed)} of {len(rows)} failed" if failed else f"none of {len(rows)} failed"
@@ -120,20 +122,25 @@ def _score(row: dict) -> str:
     return row["status"] if row["accuracy"] is None else percent(row["accuracy"])
 
 
-def random_line(summary: Summary) -> str:
+def random_row(summary: Summary) -> dict | None:
     """What random layers lose beside the layer set that the study asks about, for its best representation."""
     if summary.best is None or summary.question is None:
-        return ""
+        return None
     rows = summary.results["random_layers"]
     wanted = summary.best["representation"], summary.question
-    row = next((row for row in rows if (row["representation"], row["layer_set"]) == wanted), None)
+    return next((row for row in rows if (row["representation"], row["layer_set"]) == wanted), None)
+
+
+def random_line(summary: Summary) -> str:
+    """The same as a line of the verdict."""
+    row = random_row(summary)
     if row is None:
         return ""
     verdict = {
         SAME: "random layers lose as much",
         MORE: "these layers lose more than random ones",
         LESS: "these layers lose less than random ones",
-    }[row["status"]]
+    }.get(row["status"], row["status"])
     return (
         f"Random layers (ridge, {row['representation']}): {row['layer_set']} loses {points(row['drop'])}, "
         f"{row['draws']} random sets of as many layers {points(row['random_drop'])}: {verdict}"

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -64,7 +65,6 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def __post_init__(self) -> None:
-        self._stream = sys.stdout if self.common_settings.stdout else sys.stderr
         self._jobs, self._told_jobs = Jobs(), False
         self._told: dict[int, str] = {}
         self._deaths: list[str] = []
@@ -75,6 +75,11 @@ class LogHandler(LogHandlerBase):
         self._source, self._refusals = logging.getLogger("snakemake.logging"), _Refusals(self)
         self._source.addFilter(self._refusals)
         self._display = self._open_display()
+
+    @property
+    def _stream(self) -> TextIO:
+        """Where lines go: a dry run's list of jobs is what was asked for."""
+        return sys.stdout if self.common_settings.stdout else sys.stderr
 
     def _open_display(self):
         is_terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
@@ -148,7 +153,7 @@ class LogHandler(LogHandlerBase):
         elif message.startswith(_STOPPED):
             self._stopped = True
         if message and not message.startswith(_NOISE):
-            self._print(message, "red" if record.levelno >= logging.ERROR else "")
+            self._print(message, is_error=record.levelno >= logging.ERROR)
 
     def _show_jobs(self, record: logging.LogRecord) -> None:
         self._jobs.total = record.stats["total"]
@@ -184,15 +189,15 @@ class LogHandler(LogHandlerBase):
         what = self._jobs.what(record.jobid) or record.rule_name
         failure = Failure.of(what, record.log, self._deaths, record.rule_msg)
         self._jobs.fail(record.jobid, failure)
-        self._print(f"Failed: {what}: {failure.why}", "red")
+        self._print(f"Failed: {what}: {failure.why}", is_error=True)
         if failure.is_bug and self.common_settings.show_failed_logs:
             self._print(failure.text())
 
-    def _print(self, text: str, style: str = "") -> None:
+    def _print(self, text: str, is_error: bool = False) -> None:
         if self._display:
-            self._display.print(text, style)
+            self._display.print(text, "red" if is_error else "")
         else:
-            print(text, file=self._stream, flush=True)
+            print(text, file=sys.stderr if is_error else self._stream, flush=True)
 
     # The end.
 

@@ -49,7 +49,7 @@ def gates_answer(folder: Path) -> list[str]:
 
 
 def study_record(folder: Path) -> dict:
-    """Return the same for programs: each data set's verdict, best cell and headline drop, as plain JSON values."""
+    """Return the same for programs, as plain JSON: each data set's verdict, best cell and headline drop."""
     return {
         "study": folder.name,
         "datasets": [_record(dataset) for dataset in _datasets(folder)],
