@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from lorascope.files import write_json, write_table
+from lorascope.files import write_table
 from lorascope.study import steps
 from lorascope.study.config import load_config
 from lorascope.study.plan import Plan
@@ -46,11 +46,10 @@ def finish(plan, cell, seeds, code=None):
     for seed in seeds:
         for kind in ("details", "runs"):
             write_table(f"{cell.folder}/seeds/seed-{seed}.{kind}.parquet", table, metadata)
-    for block, runs, details, probes in zip(cell.blocks, cell.runs, cell.details, cell.probes, strict=True):
+    for block, runs, details in zip(cell.blocks, cell.runs, cell.details, strict=True):
         if set(range(block.first, block.last + 1)) <= set(seeds):
             write_table(runs, table, metadata)
             write_table(details, table, metadata)
-            write_json(probes, {"probes": {}})
 
 
 def states(plan):

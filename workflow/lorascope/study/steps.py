@@ -12,9 +12,11 @@ PASSPORT = ("lorascope.passport.passport",)
 CONTROL = ("lorascope.controls.run", "lorascope.features.certify")
 SPARSE_IMAGES = ("lorascope.sparse.prepare",)
 SCALING = ("lorascope.report.scaling",)
-SPARSE_RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report")
+SPARSE_KEEP = ("lorascope.study.keep",)
+RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report")
 IMPORTANCE = ("lorascope.probes.importance",)
 ADAPTER_MAP = ("lorascope.features.adapter_map",)
+KEEP = ("lorascope.study.keep",)
 RESULTS = ("lorascope.stats.aggregate", "lorascope.report.page")
 
 
