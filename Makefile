@@ -114,7 +114,7 @@ bench-train: setup-dev
 
 # The probe `mlp` beside a plain PyTorch training: 50 seeds each on two representations of 1,000 adapters.
 bench-protocol: setup-dev
-	$(BIN)/snakemake features --cores $(CORES) --configfile studies/study-1k.yaml --config 'representations=[stats,frequency]'
+	$(BIN)/snakemake stats frequency --cores $(CORES) --configfile studies/study-1k.yaml --config 'probes=[majority]' 'layer_sets=[all]'
 	$(BIN)/python benchmarks/protocol.py $(ARGS)
 
 clean-venv:

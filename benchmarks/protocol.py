@@ -64,7 +64,7 @@ def measure(plan: Plan, representations: list[str], seeds: range, path: Path) ->
     done = {(row["representation"], int(row["seed"])) for row in rows}
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
-        if not rows:
+        if not file.tell():
             writer.writeheader()
         for representation in representations:
             cell = load(plan, representation)

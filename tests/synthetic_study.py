@@ -265,7 +265,8 @@ class Synthetic:
             "epochs": epochs,
             "seconds": 0.02 * epochs * (1 + self.layers / 32 + self.accuracy),
         }
-        row |= {"foreign_auroc": self.foreign_auroc, "features": self.layers * 20, "layers": self.layers}
+        row |= {"foreign_auroc": self.foreign_auroc, "temperature": 1.0}
+        row |= {"features": self.layers * 20, "layers": self.layers}
         return row, {"seed": seed, **self.details(epochs, probabilities, named)}
 
     def details(self, epochs: int, probabilities: dict, named: dict) -> dict:

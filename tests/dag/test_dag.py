@@ -29,6 +29,7 @@ def test_the_default_target_is_the_page_of_the_zoo(tmp_path):
         "control": 1,
         "stamp": 1,
         "aggregate": 1,
+        "keep_probes": 1,
         "page": 1,
         "report": 1,
     }

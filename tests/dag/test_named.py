@@ -16,7 +16,7 @@ FIVE = {
     "probes": ["ridge"],
     "scaling": {"fractions": [0.5, 1], "representations": ["stats"]},
 }
-NAMED = {"stamp", "aggregate", "page", "report"}
+NAMED = {"stamp", "aggregate", "keep_probes", "page", "report"}
 SIBLINGS = {"sparse_compare", "sparse_page", "sparse", "scaling_figure", "scaling"}
 
 

@@ -142,6 +142,10 @@ def data_weights(wildcards):
     )
 
 
+def data_layers(wildcards):
+    return ancient(f"{PLAN.data_folder(wildcards.dataset)}/layers.parquet")
+
+
 def data_folder(wildcards):
     return placed(PLAN.data_folder(wildcards.dataset))
 
@@ -350,8 +354,8 @@ def results_of(representation):
     return results
 
 
-def results_with(final, datasets=PLAN.config["dataset"]):
-    """Return an input function: a final file of some data sets, and what is behind it.
+def results_with(finals, datasets=PLAN.config["dataset"]):
+    """Return an input function: final files of some data sets, and what is behind them.
 
     Stamp and cells stand beside it because snakemake does not miss a file behind one that is up to date.
     """
@@ -359,7 +363,7 @@ def results_with(final, datasets=PLAN.config["dataset"]):
         path
         for dataset in datasets
         for path in [
-            PLAN.named(dataset, final),
+            *[PLAN.named(dataset, final) for final in finals],
             PLAN.stamp(dataset),
             *PLAN.cell_files(dataset),
             *PLAN.analysis_files(dataset),

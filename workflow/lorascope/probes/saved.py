@@ -1,6 +1,7 @@
 """A trained probe in a file: all that turns features of new adapters into probabilities, without pickle.
 
-One safetensors file a seed: arrays ``scaling/…`` and ``probe/…``, and in the header, as JSON under
+Training writes none; :mod:`lorascope.study.keep` does, for the cells that are asked for. One safetensors file
+a seed: arrays ``scaling/…`` and ``probe/…``, and in the header, as JSON under
 ``lorascope``, what the fields of :class:`SavedProbe` say.
 """
 
@@ -90,8 +91,7 @@ def load_probe(path: str | Path) -> SavedProbe:
         about, arrays = read_tensors(path)
     except DamagedFileError as error:
         raise LorascopeError(
-            f"{path}: not a readable probe ({error.args[1]}); delete it and the .probes.json of its seeds, "
-            "and run snakemake"
+            f"{path}: not a readable probe ({error.args[1]}); delete it and keep it again (lorascope keep)"
         ) from None
     try:
         card = ProbeCard(**(about or {}))

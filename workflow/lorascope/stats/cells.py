@@ -32,9 +32,9 @@ SCORED_METRICS = tuple(f"{part}_{score}" for part in TESTED_PARTS for score in S
 METRICS = (*TRAINED_METRICS, *SCORED_METRICS)
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
 
-# Of the few probes that have a score for classes that they were never shown; null for all others.
-FOREIGN = "foreign_auroc"
-RUN_COLUMNS = [*IDENTITY, "seed", *TRAINED_METRICS, FOREIGN, "features", "layers"]
+# Of single runs and not averaged; few probes have a score for classes that they were never shown.
+RUN_ONLY = ("foreign_auroc", "temperature")
+RUN_COLUMNS = [*IDENTITY, "seed", *TRAINED_METRICS, *RUN_ONLY, "features", "layers"]
 DETAIL_COLUMNS = [
     "seed",
     *(f"curve_{name}" for name in CURVES),

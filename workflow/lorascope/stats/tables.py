@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from lorascope.stats.adapters import Adapters
 from lorascope.stats.baseline import permutation_baseline
-from lorascope.stats.cells import FOREIGN, IDENTITY, METRICS, Cell
+from lorascope.stats.cells import IDENTITY, METRICS, RUN_ONLY, Cell
 from lorascope.stats.columns import SANITY, fields, holm_columns, mean_and_std, test_counts
 from lorascope.stats.intervals import accuracy_interval, seeds_interval
 from lorascope.stats.paired import cohen_h
@@ -17,7 +17,7 @@ RUNS_SCHEMA = pa.schema(
         *fields(IDENTITY, pa.string()),
         *(
             pa.field(name, pa.int64() if name in WHOLE_NUMBERS else pa.float64())
-            for name in ("seed", *METRICS, FOREIGN, "features", "layers")
+            for name in ("seed", *METRICS, *RUN_ONLY, "features", "layers")
         ),
         SANITY,
     ]

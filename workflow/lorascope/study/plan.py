@@ -67,14 +67,9 @@ class Cell:
         return [f"{self.folder}/{block.name}.details.parquet" for block in self.blocks]
 
     @property
-    def probes(self) -> list[str]:
-        """One list a block: where the trained probe of each seed is."""
-        return [f"{self.folder}/{block.name}.probes.json" for block in self.blocks]
-
-    @property
     def files(self) -> list[str]:
         """All that training the cell is asked for."""
-        return self.runs + self.details + self.probes
+        return self.runs + self.details
 
     def log(self, block: Block) -> str:
         """Return the log of one block's job."""
@@ -369,7 +364,7 @@ class Plan:
         cells = [
             (self._below(cell.folder), [block.name for block in cell.blocks]) for cell in self.cells(dataset)
         ]
-        code = code_digest(*steps.RESULTS)
+        code = [code_digest(*steps.RESULTS), code_digest(*steps.KEEP)]
         beside = [(name, analysis.key) for name, analysis in analyses(self, dataset).items()]
         paths = [self._below(curve.path) for curve in curves(self, dataset)]
         pictures = [self._below(picture) for picture in self.picture(dataset)]
@@ -426,6 +421,11 @@ class Plan:
                 "data": self.data_key(dataset),
                 "labels": self.label_key(dataset),
                 "fits": {name: self.fit_key(dataset, name) for name in self._fitted()},
+                "features": {
+                    part: self.feature_key(dataset, part)
+                    for name in self.config["representations"]
+                    for part in parts(name)
+                },
                 "passport": self.passport_key(dataset),
                 "controls": self.control_key(dataset),
                 "cells": {f"{cell.representation}/{cell.layer_set}/{cell.probe}": cell.key for cell in cells},

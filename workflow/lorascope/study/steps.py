@@ -18,6 +18,7 @@ SCALING = ("lorascope.report.scaling",)
 SPARSE_RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report", _TEMPLATES)
 IMPORTANCE = ("lorascope.probes.importance",)
 ADAPTER_MAP = ("lorascope.features.adapter_map",)
+KEEP = ("lorascope.study.keep",)
 RESULTS = ("lorascope.stats.aggregate", "lorascope.report.page", _TEMPLATES)
 
 
