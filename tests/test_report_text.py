@@ -3,9 +3,11 @@ import pytest
 from lorascope.errors import LorascopeError
 from lorascope.files import read_json, write_json
 from lorascope.report import numbers
+from lorascope.report.cautions import random_row
 from lorascope.report.summary import Summary, load_summary
 from lorascope.report.text import answer, drop_kind, ranking, text_summary, verdict, warnings
 from lorascope.stats.aggregate import aggregate
+from lorascope.stats.controls import LESS, MORE, SAME
 from synthetic_study import default_accuracies, make_study
 
 
@@ -147,3 +149,23 @@ def test_results_of_another_version_are_refused(folder, tmp_path):
 )
 def test_numbers_are_written_for_people(written, expected):
     assert written == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (SAME, "are lost, no more than with as many random layers."),
+        (MORE, "are lost, more than with as many random layers."),
+        (LESS, "are lost, less than with as many random layers."),
+        ("not measurable", "points are lost."),
+    ],
+)
+def test_the_headline_holds_a_drop_against_random_layers(summary, status, words):
+    row = random_row(summary)
+    row["status"] = status
+    assert with_drop(summary, drop=0.095, drop_low=0.01, drop_high=0.2).endswith(words)
+
+
+def test_a_study_without_random_layers_has_a_headline(summary):
+    summary.results["random_layers"].clear()
+    assert with_drop(summary, drop=0.095, drop_low=0.01, drop_high=0.2).endswith("points are lost.")

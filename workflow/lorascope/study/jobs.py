@@ -1,10 +1,10 @@
 """The jobs of a study: which file each writes last, where its log is, and how long it took."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from lorascope.features.registry import is_fitted, parts
+from lorascope.features.registry import is_fitted
 from lorascope.logs import error_in
 from lorascope.study.analyses import analyses
 from lorascope.study.curves import curves
@@ -52,15 +52,16 @@ class Job:
 def all_jobs(plan: Plan, dataset: str) -> list[Job]:
     """Return every job of a data set, up to its page, in the order in which they can run."""
     cells = plan.cells(dataset)
+    readers = [*cells, *analyses(plan, dataset).values(), *(each.cell for each in curves(plan, dataset))]
     jobs = [
         *shared_jobs(plan, dataset),
         *_drawn(plan, dataset),
-        *(job for cell in cells for job in feature_jobs(plan, cell)),
+        *(job for reader in readers for job in feature_jobs(plan, dataset, reader.features)),
         *_beside(plan, dataset),
         *(job for cell in cells for job in train_jobs(cell)),
         *_final(plan, dataset),
     ]
-    # Layer sets share their features.
+    # They share their features.
     return list(dict.fromkeys(jobs))
 
 
@@ -79,17 +80,16 @@ def shared_jobs(plan: Plan, dataset: str) -> Iterator[Job]:
     yield Job(PASSPORT, passport, f"logs/{dataset}/{PASSPORT}/{plan.passport_key(dataset)}.log")
 
 
-def feature_jobs(plan: Plan, cell: Cell) -> Iterator[Job]:
-    """Yield the jobs that make the features of a cell."""
-    keys = {part: plan.feature_key(cell.dataset, part) for part in parts(cell.representation)}
-    for path in cell.features:
+def feature_jobs(plan: Plan, dataset: str, features: Iterable[str]) -> Iterator[Job]:
+    """Yield the jobs that make some feature files."""
+    for path in features:
         representation, group = PurePosixPath(path).parts[-3], PurePosixPath(path).stem
         if is_fitted(representation):
-            (fit,) = plan.fit_file(cell.dataset, representation, group)
-            key = plan.fit_key(cell.dataset, representation)
-            yield Job(FIT, fit, f"logs/{cell.dataset}/{FIT}/{representation}.{key}.{group}.log")
-        log = f"logs/{cell.dataset}/{EXTRACT}/{representation}.{keys[representation]}.{group}.log"
-        yield Job(EXTRACT, path, log)
+            (fit,) = plan.fit_file(dataset, representation, group)
+            key = plan.fit_key(dataset, representation)
+            yield Job(FIT, fit, f"logs/{dataset}/{FIT}/{representation}.{key}.{group}.log")
+        key = plan.feature_key(dataset, representation)
+        yield Job(EXTRACT, path, f"logs/{dataset}/{EXTRACT}/{representation}.{key}.{group}.log")
 
 
 def train_jobs(cell: Cell) -> Iterator[Job]:

@@ -134,7 +134,7 @@ def _error(plan: Plan, cell: Cell) -> str:
     for block, runs in zip(cell.blocks, cell.runs, strict=True):
         if not Path(runs).exists() and (error := error_in(cell.log(block))):
             return error
-    for job in chain(shared_jobs(plan, cell.dataset), feature_jobs(plan, cell)):
+    for job in chain(shared_jobs(plan, cell.dataset), feature_jobs(plan, cell.dataset, cell.features)):
         if error := job.error():
             return f"{job.step}: {error}"
     return ""
