@@ -14,7 +14,7 @@ from lorascope.features.layers import DELTA
 from lorascope.features.read import matrix_of, read_features
 from lorascope.features.registry import SCALED_BY_LAYER, is_layered
 from lorascope.files import read_table, write_json, write_table
-from lorascope.probes.metrics import confusion_matrix, cross_entropy, macro_scores
+from lorascope.probes.metrics import auroc, confusion_matrix, cross_entropy, macro_scores
 from lorascope.probes.registry import UNSCALED, run_probe
 from lorascope.probes.runs import Part, Run
 from lorascope.probes.saved import ProbeCard, SavedProbe, save_probe
@@ -160,9 +160,10 @@ def _runs_row(run: Run, cell: CellInput) -> pa.Table:
     for part in PARTS:
         truth = cell.parts[part].classes
         for metric, value in macro_scores(_confusion(run, cell, part)).items():
-            if metric == "accuracy" or part != TRAIN:
-                scores[f"{part}_{metric}"] = value
+            scores[f"{part}_{metric}"] = value
         scores[f"{part}_loss"] = cross_entropy(run.log_probabilities[part], truth)
+    # The other parts' probabilities are stored, and scored with the tables.
+    scores["train_auroc"] = float(auroc(np.exp(run.log_probabilities[TRAIN]), cell.parts[TRAIN].classes))
     row = {
         **cell.names,
         "seed": run.seed,
