@@ -252,7 +252,8 @@ class Synthetic:
         epochs = int(self.rng.integers(20, 40))
         probabilities = {part: self.probabilities(part) for part in ("validation", "test")}
         named = {part: values.argmax(axis=1) for part, values in probabilities.items()}
-        row = {**self.identity, "seed": seed, "train_accuracy": 1.0}
+        row = {**self.identity, "seed": seed}
+        row |= {f"train_{name}": 1.0 for name in ("accuracy", "f1", "precision", "recall", "auroc")}
         row |= {f"{part}_accuracy": float(np.mean(named[part] == self.parts[part])) for part in named}
         for part in ("validation", "test"):
             arguments = {"average": "macro", "zero_division": 0}

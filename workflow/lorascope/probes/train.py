@@ -14,7 +14,7 @@ from lorascope.features.layers import DELTA
 from lorascope.features.read import matrix_of, read_features
 from lorascope.features.registry import is_layered, is_scaled_by_layer
 from lorascope.files import read_table, write_table
-from lorascope.probes.metrics import confusion_matrix, cross_entropy, macro_scores
+from lorascope.probes.metrics import auroc, confusion_matrix, cross_entropy, macro_scores
 from lorascope.probes.registry import is_standardised, run_probe
 from lorascope.probes.runs import Part, Run
 from lorascope.probes.scaling import Scaling
@@ -142,9 +142,10 @@ def _runs_row(run: Run, cell: CellInput) -> pa.Table:
     for part in PARTS:
         truth = cell.parts[part].classes
         for metric, value in macro_scores(_confusion(run, cell, part)).items():
-            if metric == "accuracy" or part != TRAIN:
-                scores[f"{part}_{metric}"] = value
+            scores[f"{part}_{metric}"] = value
         scores[f"{part}_loss"] = cross_entropy(run.log_probabilities[part], truth)
+    # The other parts' probabilities are stored, and scored with the tables.
+    scores["train_auroc"] = float(auroc(np.exp(run.log_probabilities[TRAIN]), cell.parts[TRAIN].classes))
     row = {
         **cell.names,
         "seed": run.seed,

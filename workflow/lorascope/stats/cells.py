@@ -22,6 +22,7 @@ TESTED_PARTS = ("validation", "test")
 # What training writes of each run, and what follows from its probabilities; shares are fractions.
 TRAINED_METRICS = (
     *("train_accuracy", "validation_accuracy", "test_accuracy"),
+    *("train_f1", "train_precision", "train_recall", "train_auroc"),
     *("validation_f1", "validation_precision", "validation_recall"),
     *("test_f1", "test_precision", "test_recall"),
     *("train_loss", "validation_loss", "test_loss"),

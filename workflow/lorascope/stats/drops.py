@@ -9,7 +9,7 @@ from lorascope.adapters.layer_sets import reference_layer_set
 from lorascope.stats.adapters import Adapters
 from lorascope.stats.cells import DONE, FAILED, MISSING, PARTIAL, Cell
 from lorascope.stats.columns import SANITY, holm_columns, mean_and_std, test_counts
-from lorascope.stats.intervals import seeds_interval
+from lorascope.stats.intervals import seeds_difference_interval
 from lorascope.stats.paired import Drop, paired_drop
 
 TOO_FEW_SEEDS = "no seed in common"
@@ -102,7 +102,7 @@ def _drop_row(reference: Cell, other: Cell, adapters: Adapters) -> dict:
         row
         | {"status": _worse(reference, other), "reason": ""}
         | _compared(compared)
-        | _over_seeds(accuracies)
+        | _over_seeds(accuracies, before.shape[1])
     )
 
 
@@ -150,9 +150,9 @@ def _compared(drop: Drop) -> dict:
     }
 
 
-def _over_seeds(drops: np.ndarray) -> dict:
+def _over_seeds(drops: np.ndarray, answers: int) -> dict:
     mean, std = mean_and_std(drops)
-    interval = seeds_interval(drops)
+    interval = seeds_difference_interval(drops, answers)
     return {
         "seeds": len(drops),
         "seeds_drop_mean": mean,

@@ -67,7 +67,7 @@ def _cell_row(cell: Cell, adapters: Adapters) -> dict:
         values = cell.values(metric).astype(np.float64)
         row[f"{metric}_mean"], row[f"{metric}_std"] = mean_and_std(values)
         row[f"{metric}_values"] = values.tolist()
-    over_seeds = seeds_interval(cell.values("test_accuracy"))
+    over_seeds = seeds_interval(cell.values("test_accuracy"), len(adapters.test_units))
     right = np.bincount(adapters.test_units, cell.correct.mean(axis=0))
     over_adapters = accuracy_interval(right, adapters.unit_sizes)
     accuracy = row["test_accuracy_mean"]
