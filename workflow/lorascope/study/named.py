@@ -101,8 +101,8 @@ def study_folders(results: str | Path, name: str | None = None) -> list[Path]:
     found = _folders(place)
     if not found:
         raise LorascopeError(
-            f"no study here: nothing lies in {place.absolute()}; go to the folder of a study, or start one with "
-            "`snakemake --cores all`"
+            f"no study here: nothing lies in {place.absolute()}; go to the folder of a study, or start one "
+            "with `snakemake --cores all`"
         )
     names = [folder.name for folder in found]
     if name is not None and name not in names:
