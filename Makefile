@@ -22,7 +22,7 @@ study-sparse: setup
 
 # Both studies (what is done already costs nothing), then their method tables.
 leaderboard: study-1k study-hard
-	$(BIN)/lorascope leaderboard results/studies/study-1k/zoo-1k results/studies/study-hard/zoo-hard --out docs/leaderboard.md
+	$(BIN)/lorascope leaderboard study-1k study-hard --out docs/leaderboard.md
 
 # How many adapters it takes, on the zoos of both studies: curves, and their table and picture in the document.
 scaling: setup

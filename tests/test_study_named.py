@@ -120,15 +120,22 @@ def test_studies_are_listed(capsys):
     half, wide, path = capsys.readouterr().out.splitlines()
     assert half == "half/zoo: no results yet"
     assert wide.startswith("wide/zoo: Cells: 1 of 2 done, 1 failed. Best cell: stats × all (mlp): ")
-    assert path.strip() == str(page)
+    assert path.endswith(f" {page}")
     assert main(["studies", "--json"]) == 0
     half, wide = json.loads(capsys.readouterr().out)
-    assert half == {
-        "study": "half", "part": "zoo", "page": None, "when": None, "cells": None, "best": None
-    }  # fmt: skip
+    unfinished = {"answer": "no results yet", "page": None, "when": None, "cells": None, "best": None}
+    assert half == {"study": "half", "part": "zoo", **unfinished}
     assert wide["cells"] == {"done": 1, "failed": 1}
-    assert wide["best"]["low"] < wide["best"]["test_accuracy"] < wide["best"]["high"]
+    low, mean, high = (
+        wide["best"][f"test_accuracy_{name}"] for name in ("adapters_low", "mean", "adapters_high")
+    )
+    assert low < mean < high
     assert wide["page"] == str(page)
+    page.parents[1].joinpath("summary/results.json").write_text("{")
+    assert main(["studies"]) == 0
+    half, wide, _ = capsys.readouterr().out.splitlines()
+    assert half == "half/zoo: no results yet"
+    assert wide.startswith("wide/zoo: unreadable: results/studies/wide/zoo/summary/results.json: ")
 
 
 def test_compare_and_leaderboard_go_by_name(capsys):

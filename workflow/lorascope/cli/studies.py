@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import groupby
 
 from lorascope.cli.options import add_results, command
+from lorascope.errors import LorascopeError
 
 
 def add(commands) -> None:
@@ -25,63 +26,50 @@ def _studies(options: argparse.Namespace) -> None:
     from lorascope.study.named import parts, study_folders
 
     study_folders(options.results)
-    found = list(parts(options.results))
+    records = [_record(part) for part in parts(options.results)]
     if options.json:
-        print(json.dumps([_record(part) for part in found], indent=2, allow_nan=False))
+        print(json.dumps(records, indent=2, allow_nan=False))
         return
-    for part in found:
-        print(f"{part}: {_said(part)}")
-        if part.page.exists():
-            print(f"  {part.page}")
+    for record in records:
+        print(f"{record['study']}/{record['part']}: {record['answer']}")
+        if record["page"]:
+            print(f"  {record['when'] or ''} {record['page']}")
 
 
 def _record(part) -> dict:
     """Return what a study is known by, as plain JSON; what is not there yet is null."""
-    record = {"study": part.study, "part": part.name, "page": None, "when": None, "cells": None, "best": None}
-    if part.page.exists():
-        record["page"] = str(part.page)
+    record = {"study": part.study, "part": part.name, "answer": "no results yet", "cells": None, "best": None}
+    record |= {"page": str(part.page) if part.page.exists() else None, "when": None}
     if not part.results.exists():
         return record
-    record["when"] = _when(part).isoformat(timespec="seconds")
-    if part.is_sparse:
-        return record
-    summary = _summary(part)
-    statuses = [cell["status"] for cell in summary.cells]
-    record["cells"] = {status: statuses.count(status) for status in dict.fromkeys(statuses)}
-    if best := summary.best:
-        names = ("representation", "layer_set", "probe", "test_adapters")
-        record["best"] = {name: best[name] for name in names} | {
-            "test_accuracy": best["test_accuracy_mean"],
-            "low": best["test_accuracy_adapters_low"],
-            "high": best["test_accuracy_adapters_high"],
-        }
-    return record
+    written = datetime.fromtimestamp(part.results.stat().st_mtime).astimezone()
+    record["when"] = written.isoformat(sep=" ", timespec="minutes")
+    try:
+        return record | (_of_gates(part) if part.is_sparse else _of_cells(part))
+    except LorascopeError as error:
+        # The others are listed all the same.
+        return record | {"answer": f"unreadable: {error}"}
 
 
-def _said(part) -> str:
-    if not part.results.exists():
-        return "no results yet"
-    if part.is_sparse:
-        from lorascope.sparse.report import read_comparison
-        from lorascope.sparse.verdict import headline
+def _of_gates(part) -> dict:
+    from lorascope.sparse.report import read_comparison
+    from lorascope.sparse.verdict import headline
 
-        found = headline(read_comparison(part.results.parent)).rstrip(".")
-    else:
-        from lorascope.report.text import best_line, cells_line
-
-        summary = _summary(part)
-        found = ". ".join(line for line in (cells_line(summary), best_line(summary)) if line)
-    return f"{found}. {_when(part):%Y-%m-%d %H:%M}"
+    return {"answer": headline(read_comparison(part.results.parent))}
 
 
-def _summary(part):
+def _of_cells(part) -> dict:
     from lorascope.report.summary import load_summary
+    from lorascope.report.text import best_line, cells_line
+    from lorascope.study.show import SCORES
 
-    return load_summary(part.results.parent)
-
-
-def _when(part) -> datetime:
-    return datetime.fromtimestamp(part.results.stat().st_mtime).astimezone()
+    summary = load_summary(part.results.parent)
+    statuses = [cell["status"] for cell in summary.cells]
+    return {
+        "answer": ". ".join(line for line in (cells_line(summary), best_line(summary)) if line),
+        "cells": {status: statuses.count(status) for status in dict.fromkeys(statuses)},
+        "best": summary.best and {name: summary.best[name] for name in SCORES},
+    }
 
 
 def _prune(options: argparse.Namespace) -> None:

@@ -37,8 +37,8 @@ def write_leaderboard(summary_dirs: Sequence[str | Path], out: str | Path) -> Pa
         LorascopeError: a study has no results, or is named twice.
     """
     summaries = [load_summary(folder) for folder in summary_dirs]
-    titles = [_title(summary) for summary in summaries]
-    if twice := [title for title in titles if titles.count(title) > 1]:
+    names = [summary.name for summary in summaries]
+    if twice := [name for name in names if names.count(name) > 1]:
         raise LorascopeError(f"{twice[0]} is there twice; name each study once")
     today = f"\n{datetime.datetime.now(tz=datetime.UTC).date()}, {machine()}.\n"
     page = "".join([HEAD, today, LEGEND, *map(study_section, summaries)])
@@ -54,7 +54,7 @@ def study_section(summary: Summary) -> str:
     ranked = [row for row in rows if row in found and row[1] not in CONTROLS]
     heads = ["", "representation", "probe", *summary.layer_sets, "seconds a run"]
     lines = [
-        f"\n## {_title(summary)}\n",
+        f"\n## {summary.name}\n",
         f"{plural(results['manifest']['adapters'], 'adapter')}, {len(results['classes'])} classes, "
         f"{plural(results['test_adapters'], 'test adapter')}; chance {share(results['chance'])} %. "
         f"{text.cells_line(summary)}.\n",
@@ -65,10 +65,6 @@ def study_section(summary: Summary) -> str:
     places = [str(ranked.index(row) + 1) if row in ranked else "" for row in rows]
     lines += [_line(_row(summary, place, row)) for place, row in zip(places, rows, strict=True)]
     return "\n".join(lines) + "\n"
-
-
-def _title(summary: Summary) -> str:
-    return f"{summary.results['settings']['study']}/{summary.results['dataset']}"
 
 
 def _row(summary: Summary, place: str, row: tuple[str, str]) -> list[str]:

@@ -9,8 +9,8 @@ from lorascope.report.text import verdict
 from lorascope.stats.aggregate import RESULTS_FILE
 
 # Of the best cell, for programs.
-_SCORES = ("representation", "layer_set", "probe", "seeds", "test_adapters", "chance", "test_accuracy_mean")
-_SCORES += ("test_accuracy_std", "test_accuracy_adapters_low", "test_accuracy_adapters_high")
+SCORES = ("representation", "layer_set", "probe", "seeds", "test_adapters", "chance", "test_accuracy_mean")
+SCORES += ("test_accuracy_std", "test_accuracy_adapters_low", "test_accuracy_adapters_high")
 
 
 def study_answer(folder: Path) -> list[str]:
@@ -64,7 +64,7 @@ def _record(folder: Path) -> dict:
     return {
         "dataset": summary.results["dataset"],
         "verdict": verdict(folder / "summary").splitlines(),
-        "best": summary.best and {name: summary.best[name] for name in _SCORES},
+        "best": summary.best and {name: summary.best[name] for name in SCORES},
         "drop": summary.headline_drop,
         "tables": str(folder / "summary"),
         "page": str(page) if page.exists() else None,
