@@ -65,7 +65,8 @@ def test_a_key_is_ten_hexadecimal_digits():
 
 def step_keys():
     """Return the keys of every step of a small study."""
-    study = Plan(load_config({"dataset": "five", "datasets": {"five": {"source": "sanity"}}}))
+    config = {"dataset": "five", "datasets": {"five": {"source": "sanity"}}, "probes": ["mlp"]}
+    study = Plan(load_config(config))
     return {
         "data": study.data_key("five"),
         "labels": study.label_key("five"),
@@ -142,6 +143,25 @@ def test_a_new_import_is_followed_also_inside_a_function(package):
     before = keys.code_digest(*modules)
     package.append("helper.py")
     assert keys.code_digest(*modules) != before
+
+
+def test_a_new_probe_changes_no_key_but_its_own(package):
+    """Nor does an edit of one: `permuted` fits ridges, so that it follows `ridge`."""
+
+    def digests():
+        return {name: keys.code_digest(*steps.train(name)) for name in PROBES}
+
+    before = digests()
+    package.append("probes/classifiers/another.py", "from lorascope.probes.runs import Run\n")
+    assert digests() == before
+    for name, followers in (
+        ("ridge", {"ridge", "permuted"}),
+        ("knn", {"knn"}),
+        ("mlp", {"mlp", "mlp_gated"}),
+    ):
+        before = digests()
+        package.append(f"probes/classifiers/{name}.py", "EDITED = 1\n")
+        assert {probe for probe, digest in digests().items() if digest != before[probe]} == followers
 
 
 def test_imports_in_a_circle_end(package):

@@ -34,7 +34,8 @@ def study(folder):
 
     def plan(dataset=None, **settings):
         own = {"source": "disk", "path": str(folder), **(dataset or {})}
-        return Plan(load_config({"dataset": "mine", "datasets": {"mine": own}, **settings}))
+        config = {"dataset": "mine", "datasets": {"mine": own}, "probes": ["mlp"], **settings}
+        return Plan(load_config(config))
 
     return plan
 

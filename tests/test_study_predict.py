@@ -344,8 +344,8 @@ def test_the_best_cell_of_each_layer_set_is_kept(workdir, study):
     assert list(kept) == [str(study.choose(layer_set=name)) for name in ("all", "visual")]
     for name, files in kept.items():
         cell = study.choose(*name.split("/"))
-        assert [load_probe(file).card.seed for file in files] == list(cell.seeds)
-    assert load_probe(files[0]).card.provenance["key"] == cell.key
+        assert [load_probe(f"results/{file}").card.seed for file in files] == list(cell.seeds)
+    assert load_probe(f"results/{files[0]}").card.provenance["key"] == cell.key
 
 
 def test_a_probe_that_is_not_kept_is_kept_by_the_command_that_is_named(study, capsys):

@@ -59,7 +59,7 @@ def _keep(options: argparse.Namespace) -> None:
         for line in keep_probes(study, cell, choose_device(options.device), options.threads):
             log(line)
     if options.out:
-        write_json(options.out, kept_files(cells))
+        write_json(options.out, kept_files(study, cells))
 
 
 def _predict(options: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@ A study trains hundreds of probes and asks few of them again, so that training w
 train it again, which gives the same probe: a seed decides everything.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -66,6 +66,10 @@ def saved_probe(run: Run, given: CellInput, origin: dict) -> SavedProbe:
     return SavedProbe(ProbeCard(*about, run.chosen, origin), given.scaling, run.state)
 
 
-def kept_files(cells: list[FinishedCell]) -> dict[str, list[str]]:
-    """Return cell → where its probes lie, as plain JSON."""
-    return {str(cell): [str(cell.probe_file(seed)) for seed in cell.seeds] for cell in cells}
+def kept_files(study: FinishedStudy, cells: Sequence[FinishedCell]) -> dict[str, list[str]]:
+    """Return cell → where its probes lie below the results folder."""
+    results = study.shared.parent
+    return {
+        str(cell): [cell.probe_file(seed).relative_to(results).as_posix() for seed in cell.seeds]
+        for cell in cells
+    }
