@@ -33,6 +33,7 @@ from lorascope.zoo.recipe import Recipe, target_layers
 CLASSES = 10
 RUNS = 5
 ROWS = 500
+STUDY = "results/studies/default/bench"
 
 Shapes = dict[str, tuple[int, int]]
 
@@ -70,14 +71,15 @@ def write_study(folder: Path, shapes: Shapes, n_adapters: int) -> None:
             yield {m.column: rng.standard_normal((rows, m.rows, m.cols), np.float32) for m in matrices}
 
     names = [f"{row:06d}" for row in range(n_adapters)]
-    prepare(
-        Source(matrices, pa.table({"adapter": names}), batches), "bench", "attention", folder / "data/key"
-    )
+    shared = folder / "results/bench"
+    source = Source(matrices, pa.table({"adapter": names}), batches)
+    prepare(source, "bench", "attention", shared / "data/key")
     labels = {"adapter": names, "label": ["any"] * n_adapters, "split": ["train"] * n_adapters}
-    write_table(folder / "labels/key/adapters.parquet", pa.table(labels))
+    write_table(shared / "labels/key/adapters.parquet", pa.table(labels))
     settings = {"grouping": "attention", "layer_patterns": {"all": "*"}}
     keys = {"data": "key", "labels": "key"}
-    write_json(folder / "summary/results.json", {"keys": keys, "settings": settings})
+    results = {"dataset": "bench", "keys": keys, "settings": settings}
+    write_json(folder / STUDY / "summary/results.json", results)
 
 
 def seconds_of(*words: str) -> tuple[float, float]:
@@ -114,9 +116,8 @@ def measure_similar(folder: Path, name: str, shapes: Shapes, n_adapters: int) ->
     """Return one row of the table: what, adapters, and the medians of some runs."""
     write_study(folder, shapes, n_adapters)
     write_file(folder / "query.safetensors", shapes, np.random.default_rng(1))
-    taken = [
-        seconds_of("similar", str(folder / "query.safetensors"), "--study", str(folder)) for _ in range(RUNS)
-    ]
+    words = ["similar", str(folder / "query.safetensors"), "--study", str(folder / STUDY)]
+    taken = [seconds_of(*words) for _ in range(RUNS)]
     return [f"`similar`, {name} shape", f"{n_adapters:,}", *(f"{x:.2f}" for x in np.median(taken, axis=0))]
 
 

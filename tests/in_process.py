@@ -21,7 +21,7 @@ def run_study(config: dict) -> Plan:
     for cell in cells:
         train(plan, cell, f"{labels}/adapters.parquet")
     told = json.dumps(plan.config)
-    step("aggregate", config=told, dataset=dataset, out=plan.folder(dataset, "summary"))
+    step("aggregate", config=told, dataset=dataset, out=plan.named(dataset, "summary"))
     return plan
 
 

@@ -302,8 +302,9 @@ def test_version_and_help(capsys):
         assert all(text in output for text in shown)
 
 
-def test_progress_as_a_grid_and_as_json(capsys):
-    arguments = ["progress", "--config", "dataset=sanity", "representations=[stats, spectral]"]
+def test_progress_as_a_grid_and_as_json(tmp_path, capsys):
+    settings = ["dataset=sanity", "representations=[stats, spectral]", f"results={tmp_path}"]
+    arguments = ["progress", "--config", *settings]
     assert main(arguments) == 0
     assert "0 of 4 cells are done." in capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0
@@ -314,7 +315,24 @@ def test_progress_as_a_grid_and_as_json(capsys):
         ("label", 0),
         ("passport", 0),
         ("extract", 0),
+        ("fit", 0),
+        ("rank_layers", 0),
+        ("adapter_map", 0),
+        ("control", 0),
+        ("train", 0),
+        ("aggregate", 0),
+        ("page", 0),
     ]
+    assert found["run"] == {"began": None, "cores": None, "left_seconds": None}
+
+
+@pytest.mark.parametrize("command", [["progress"], ["show"], ["show", "default"], ["show", "--json"]])
+def test_a_folder_without_a_study_is_refused_in_one_line(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    assert main(command) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert f"error: no study here: {'nothing lies in ' if 'show' in command else ''}{tmp_path}/results" in err
 
 
 BARS = """
@@ -341,10 +359,10 @@ def test_a_bar_is_drawn_in_a_terminal_and_nowhere_else(capsys):
 
 
 @pytest.mark.parametrize("cells", [1, 18], ids=["less than a buffer", "more than a buffer"])
-def test_a_reader_that_leaves_early_is_no_error(cells):
+def test_a_reader_that_leaves_early_is_no_error(cells, tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
-    arguments = ["progress", "--json", "--config", "dataset=sanity"]
+    arguments = ["progress", "--json", "--config", "dataset=sanity", f"results={tmp_path}"]
     if cells == 1:
         arguments += ["representations=[stats]", "layer_sets=[all]"]
     done = run(COMMAND, *arguments, stdout=writing)
@@ -389,7 +407,7 @@ def test_only_training_and_the_zoo_load_torch(folder):
         prepare('{"source": "sanity"}'),
         label({**LABELS, "label": "label"}),
         extract("spectral"),
-        ["progress", "--config", "dataset=zoo"],
+        ["progress", "--config", "dataset=zoo", f"results={folder}"],
     ]
     loop = f"for step in {steps}:\n    print('step', step[0], main(step), 'torch' in sys.modules)"
     shown = [line for line in watch(loop).splitlines() if line.startswith("step")]

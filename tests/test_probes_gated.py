@@ -99,7 +99,7 @@ def test_the_defaults_are_those_of_the_config():
 
 def test_an_edit_of_a_gate_reaches_its_probes_alone():
     assert "lorascope.gates.free_loss" in steps.train("mlp_gated", {"gate": "free_loss@0.5"})
-    assert steps.train("mlp", {}) == ("lorascope.probes.train", "lorascope.probes.mlp")
+    assert steps.train("mlp", {}) == ("lorascope.probes.train", "lorascope.probes.classifiers.mlp")
 
 
 def test_an_unknown_gate_is_refused(refused):

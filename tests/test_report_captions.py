@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parents[1] / "workflow" / "report"
 def caption(file, **wildcards):
     """Fill a caption as `snakemake --report` does."""
     template = jinja2.Template((FOLDER / file).read_text(), undefined=jinja2.StrictUndefined)
-    output = ["results/zoo/report/index.html"]
+    output = ["results/studies/default/zoo/report/index.html"]
     return template.render(snakemake=SimpleNamespace(wildcards=SimpleNamespace(**wildcards), output=output))
 
 

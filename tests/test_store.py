@@ -325,13 +325,13 @@ def test_a_lease_that_is_renewed_is_kept_and_one_that_is_not_is_taken(tmp_path):
     path, order = tmp_path / "lease", []
 
     def second():
-        with lock.lease(path, lambda: order.append("waits"), seconds=0.4):
+        with lock.lease(path, lambda: order.append("waits"), seconds=2):
             order.append("second")
 
     with lock.lease(path, None, seconds=0.4):
         other = threading.Thread(target=second)
         other.start()
-        time.sleep(1.2)
+        time.sleep(3)
         order.append("first")
     other.join()
     assert order == ["waits", "first", "second"]

@@ -117,7 +117,7 @@ DISK = {"source": "disk", "path": "x"}
     ("settings", "pattern"),
     [
         (config(sedes=3), "config: unknown key 'sedes'; did you mean 'seeds'?"),
-        (config(qqq=3), "config: unknown key 'qqq'; known keys: results, dataset, layer_sets"),
+        (config(qqq=3), "config: unknown key 'qqq'; known keys: results, study, dataset"),
         (config(mlp={"epoch": 3}), "config: mlp: unknown key 'epoch'; did you mean 'epochs'?"),
         (config(split={"val": 0.1}), "config: split: unknown key 'val'"),
         (
@@ -161,7 +161,7 @@ DISK = {"source": "disk", "path": "x"}
             config(representations=["xyz"]),
             "representations: unknown name 'xyz'; known: canonical, delta_bilinear",
         ),
-        (config(probes=["svm"]), "config: probes.0: 'svm' is not one of mlp"),
+        (config(probes=["svm"]), "config: probes: unknown name 'svm'; known: class_means"),
         (config(grouping="blocks"), "config: grouping: 'blocks' is not one of attention, block, layer"),
         (config(dataset="zo"), "config: dataset: unknown name 'zo'; did you mean 'zoo'?"),
         (config(dataset=7), "config: dataset: 7 is a whole number, not text or a list"),
@@ -277,3 +277,14 @@ def test_a_data_set_may_not_be_named_like_a_target(name, refused):
 def test_every_rule_is_reserved():
     text = "".join(path.read_text() for path in (DEFAULT_STUDY.parent / "workflow/rules").glob("*.smk"))
     assert set(re.findall(r"^rule (\w+):", text, re.MULTILINE)) <= TARGETS
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "", "ä", "-n", "{x}", "a b", "x" * 101])
+def test_a_study_needs_a_name_that_is_safe_as_a_folder(refused, name):
+    with refused("study"):
+        load_config(config(study=name))
+
+
+def test_a_data_set_must_not_lie_where_named_studies_do(refused):
+    with refused("'studies' is a folder of results"):
+        load_config({"dataset": "studies", "datasets": {"studies": {"source": "sanity"}}})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import lorascope
 from lorascope.features.registry import of_matrices, parts
-from lorascope.probes.registry import MODULES
+from lorascope.probes.registry import PROBES
 from lorascope.study import keys, steps
 from lorascope.study.code import read_module
 from lorascope.study.config import load_config
@@ -65,7 +65,8 @@ def test_a_key_is_ten_hexadecimal_digits():
 
 def step_keys():
     """Return the keys of every step of a small study."""
-    study = Plan(load_config({"dataset": "five", "datasets": {"five": {"source": "sanity"}}}))
+    config = {"dataset": "five", "datasets": {"five": {"source": "sanity"}}, "probes": ["mlp"]}
+    study = Plan(load_config(config))
     return {
         "data": study.data_key("five"),
         "labels": study.label_key("five"),
@@ -144,6 +145,25 @@ def test_a_new_import_is_followed_also_inside_a_function(package):
     assert keys.code_digest(*modules) != before
 
 
+def test_a_new_probe_changes_no_key_but_its_own(package):
+    """Nor does an edit of one: `permuted` fits ridges, so that it follows `ridge`."""
+
+    def digests():
+        return {name: keys.code_digest(*steps.train(name)) for name in PROBES}
+
+    before = digests()
+    package.append("probes/classifiers/another.py", "from lorascope.probes.runs import Run\n")
+    assert digests() == before
+    for name, followers in (
+        ("ridge", {"ridge", "permuted"}),
+        ("knn", {"knn"}),
+        ("mlp", {"mlp", "mlp_gated"}),
+    ):
+        before = digests()
+        package.append(f"probes/classifiers/{name}.py", "EDITED = 1\n")
+        assert {probe for probe, digest in digests().items() if digest != before[probe]} == followers
+
+
 def test_imports_in_a_circle_end(package):
     package.append("one.py", "import lorascope.two\n")
     package.append("two.py", "import lorascope.one\n")
@@ -180,7 +200,7 @@ def test_every_data_file_is_in_some_key():
 
 def test_every_module_of_every_step_is_there():
     named = [steps.ZOO_BASE, steps.ZOO_TRAIN, steps.PREPARE, steps.LABEL, steps.RESULTS]
-    for modules in [*named, *map(steps.extract, COMPUTED), *map(steps.train, MODULES)]:
+    for modules in [*named, *map(steps.extract, COMPUTED), *map(steps.train, PROBES)]:
         assert all(keys._path(module) for module in modules)
 
 

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +13,7 @@ import pytest
 from lorascope.files import write_json, write_table
 from lorascope.study import steps
 from lorascope.study.config import load_config
+from lorascope.study.jobs import all_jobs
 from lorascope.study.plan import Plan
 from lorascope.study.progress import (
     DONE,
@@ -19,9 +23,12 @@ from lorascope.study.progress import (
     STALE,
     cell_states,
     print_grid,
+    run_line,
+    run_state,
     step_counts,
 )
 from lorascope.study.provenance import provenance
+from planning import Dag
 
 
 @pytest.fixture(autouse=True)
@@ -46,11 +53,10 @@ def finish(plan, cell, seeds, code=None):
     for seed in seeds:
         for kind in ("details", "runs"):
             write_table(f"{cell.folder}/seeds/seed-{seed}.{kind}.parquet", table, metadata)
-    for block, runs, details, probes in zip(cell.blocks, cell.runs, cell.details, cell.probes, strict=True):
+    for block, runs, details in zip(cell.blocks, cell.runs, cell.details, strict=True):
         if set(range(block.first, block.last + 1)) <= set(seeds):
             write_table(runs, table, metadata)
             write_table(details, table, metadata)
-            write_json(probes, {"probes": {}})
 
 
 def states(plan):
@@ -140,15 +146,99 @@ def test_a_failed_zoo_block_fails_every_cell():
     assert step_counts(study)[0] == {"dataset": "tiny", "step": "zoo_train", "done": 0, "jobs": 2}
 
 
-def test_steps_before_training_are_counted_once_for_all_layer_sets():
+def test_every_step_is_counted_and_features_once_for_all_layer_sets():
     study = plan()
     write_table(study.feature_file("five", "stats", "attn2"), pa.table({"a": [0.0]}), {})
     assert step_counts(study) == [
         {"dataset": "five", "step": "prepare", "done": 0, "jobs": 1},
         {"dataset": "five", "step": "label", "done": 0, "jobs": 1},
         {"dataset": "five", "step": "passport", "done": 0, "jobs": 1},
-        {"dataset": "five", "step": "extract", "done": 1, "jobs": 2},
+        {"dataset": "five", "step": "extract", "done": 1, "jobs": 4},
+        {"dataset": "five", "step": "fit", "done": 0, "jobs": 2},
+        {"dataset": "five", "step": "rank_layers", "done": 0, "jobs": 1},
+        {"dataset": "five", "step": "adapter_map", "done": 0, "jobs": 1},
+        {"dataset": "five", "step": "control", "done": 0, "jobs": 1},
+        {"dataset": "five", "step": "train", "done": 0, "jobs": 4},
+        {"dataset": "five", "step": "aggregate", "done": 0, "jobs": 1},
+        {"dataset": "five", "step": "keep_probes", "done": 0, "jobs": 1},
+        {"dataset": "five", "step": "page", "done": 0, "jobs": 1},
     ]
+
+
+def test_jobs_are_those_of_the_workflow(tmp_path):
+    """Counted, and planned by snakemake: the same rules, outputs and logs."""
+    zoo = {"source": "zoo", "adapters": 80, "base": "train", "base_steps": 3}
+    settings = {"dataset": "tiny", "datasets": {"tiny": zoo}, "representations": ["stats"]}
+    settings["scaling"] = {"fractions": [0.5], "probes": ["ridge"], "representations": ["pca"]}
+    study = plan(**settings)
+    planned = {
+        (job.rule.name, str(job.log))
+        for job in Dag(tmp_path, **study.config).jobs
+        if job.output and job.rule.name != "stamp"
+    }
+    counted = all_jobs(study, "tiny")
+    assert {(job.step, job.log) for job in counted} == planned
+    assert len(counted) == len(planned)
+
+
+def test_tables_of_other_settings_are_not_done():
+    study = plan()
+    (tables,) = [job for job in all_jobs(study, "five") if job.step == "aggregate"]
+    write_json(tables.output, {})
+    assert not tables.is_done
+    write_json(study.stamp("five"), {})
+    assert tables.is_done
+
+
+HOLDER = """
+from lorascope.study.lock import start_run
+start_run("results", 2)
+print("held", flush=True)
+input()
+"""
+
+
+def record(job, seconds):
+    """Write what snakemake's benchmark leaves of a job."""
+    path = Path(job.log).with_suffix(".tsv")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"s\th:m:s\n1.0\t0:00:01\n{seconds}\t0:00:09\n")
+
+
+def test_what_is_left_is_told_by_finished_jobs_of_the_same_kind():
+    study = plan(seeds=6)
+    Path("results").mkdir()
+    assert run_state(study) == {"began": None, "cores": None, "left_seconds": None}
+    all_cells = cells(study)
+    finish(study, all_cells["all"], [42, 43, 44])
+    first, second, *_ = [job for job in all_jobs(study, "five") if job.step == "train"]
+    assert (first.is_done, second.is_done) == (True, False)
+    for job in all_jobs(study, "five"):
+        if job.step != "train":
+            write_json(job.output, {})
+            record(job, 100.0)
+    write_json(study.stamp("five"), {})
+    record(first, 8.0)
+    # A second block on all layers, two on visual layers: of another kind, but most like it.
+    assert run_state(study)["left_seconds"] == pytest.approx(3 * 8.0)
+    assert run_line(run_state(study)) == "No run is going on; about 24.0 s left for one core."
+
+
+def test_a_run_says_when_it_began_and_on_how_many_cores():
+    with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=-1, stdout=-1, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        run = run_state(plan())
+        assert (datetime.now().astimezone() - datetime.fromisoformat(run["began"])).total_seconds() < 600
+        assert run["cores"] == 2
+        assert run_line(run).startswith(f"Running since {run['began'][:10]} ")
+        assert run_line(run).endswith(" on 2 cores; how long is left is not known yet.")
+        holder.communicate("\n")
+    assert run_state(plan())["began"] is None
+
+
+def test_a_folder_without_a_study_is_refused(refused):
+    with refused("no study here: .*results does not exist"):
+        run_state(plan())
 
 
 def test_a_probe_without_randomness_has_one_seed(capsys):

@@ -70,4 +70,4 @@ def test_every_file_is_asked_for_but_the_folder_of_figures(tmp_path):
         for file in files
     }
     unasked = {Path(file) for job in dag.jobs for file in job.output if file not in asked}
-    assert {(path.parts[2], path.name) for path in unasked} == {("report", "figures")}
+    assert {(path.parts[-2], path.name) for path in unasked} == {("report", "figures")}

@@ -41,7 +41,7 @@ def test_the_study_plans_where_files_go_through_a_store(tmp_path, profile, mine)
     where = ["--workflow-profile", str(PROFILES / profile)]
     done = run(tmp_path, "--dry-run", *where, *store, *image, *mine)
     assert done.returncode == 0, done.stdout
-    assert f"{tmp_path}/store/results/tiny/report/index.html (in storage)" in done.stdout
+    assert f"{tmp_path}/store/results/studies/default/tiny/report/index.html (in storage)" in done.stdout
     assert not (tmp_path / "store").exists()
 
 

@@ -20,6 +20,8 @@ STUDY = {
     "probes": ["ridge"],
 }
 
+STUDY_FOLDER = "results/studies/default/mine"
+
 
 @pytest.mark.slow
 def test_a_folder_of_files_becomes_a_page_and_answers(tmp_path):
@@ -27,17 +29,17 @@ def test_a_folder_of_files_becomes_a_page_and_answers(tmp_path):
     (tmp_path / "tree/cat/broken.safetensors").write_text("not an adapter")
     write_config(tmp_path, STUDY)
     assert jobs(run(tmp_path))["prepare"] == 1
-    results = tmp_path / "results/mine"
+    results, named = tmp_path / "results/mine", tmp_path / STUDY_FOLDER
     said = "1 of 37 files could not be used"
-    assert said in (results / "report/summary.txt").read_text()
-    assert said in (results / "report/index.html").read_text()
+    assert said in (named / "report/summary.txt").read_text()
+    assert said in (named / "report/index.html").read_text()
     (listed,) = results.glob("data/*/rejected.csv")
     assert "cat/broken.safetensors" in listed.read_text()
     (log,) = (tmp_path / "logs/mine/prepare").glob("*.log")
     assert "1 of 37 files rejected" in log.read_text()
     assert not list(results.glob("data/*/parts"))
     told = subprocess.run(
-        [LORASCOPE, "predict", "tree/dog/001.safetensors", "--study", "results/mine", "--json"],
+        [LORASCOPE, "predict", "tree/dog/001.safetensors", "--study", STUDY_FOLDER, "--json"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -19,7 +19,7 @@ STUDY = {
     "mlp": {"hidden": [8], "epochs": 2},
     "datasets": {"five": {"source": "sanity"}},
 }
-SUMMARY = "results/five/summary/cells.csv"
+SUMMARY = "results/studies/default/five/summary/cells.csv"
 
 # What docs/targets.md tells the author of another workflow to write.
 IMPORTING = f"""

@@ -48,7 +48,7 @@ def finished(tmp_path_factory):
 
 
 def test_every_cell_has_the_right_number_of_features(finished):
-    cells = read_table(finished / "results/mine/summary/runs.parquet").to_pylist()
+    cells = read_table(finished / "results/studies/default/mine/summary/runs.parquet").to_pylist()
     found = {(cell["representation"], cell["layer_set"]): cell["features"] for cell in cells}
     for name, count in FEATURES_OF_ALL.items():
         assert found[name, "all"] == count
@@ -66,9 +66,9 @@ def test_no_category_leaf_is_in_two_parts(finished):
 
 
 def test_the_page_and_the_tables_are_there(finished):
-    page = (finished / "results/mine/report/index.html").read_text()
+    page = (finished / "results/studies/default/mine/report/index.html").read_text()
     assert "mine" in page
-    results = json.loads((finished / "results/mine/summary/results.json").read_text())
+    results = json.loads((finished / "results/studies/default/mine/summary/results.json").read_text())
     assert len(results["cells"]) == 24
     assert all(np.isfinite(cell["test_accuracy_mean"]) for cell in results["cells"])
 
@@ -125,11 +125,12 @@ def test_a_failed_cell_fails_the_run_and_is_named_on_the_page_beside_the_others(
     feature_file.write_bytes(feature_file.read_bytes()[:-100])
     done = run(tmp_path)
     assert done.returncode != 0
-    results = json.loads((tmp_path / "results/mine/summary/results.json").read_text())
+    results = json.loads((tmp_path / "results/studies/default/mine/summary/results.json").read_text())
     status = {cell["layer_set"]: cell["status"] for cell in results["cells"]}
     assert status == {"all": "failed", "visual": "done"}
-    assert "not a readable feature file" in (tmp_path / "results/mine/report/index.html").read_text()
+    page = (tmp_path / "results/studies/default/mine/report/index.html").read_text()
+    assert "not a readable feature file" in page
     assert not feature_file.exists(), "set aside, so that the next run makes it again"
     assert run(tmp_path).returncode == 0
-    results = json.loads((tmp_path / "results/mine/summary/results.json").read_text())
+    results = json.loads((tmp_path / "results/studies/default/mine/summary/results.json").read_text())
     assert {cell["status"] for cell in results["cells"]} == {"done"}

@@ -39,7 +39,7 @@ def test_a_study_whose_files_lie_in_a_store(tmp_path):
     assert stored == {path: content for path, content in local.items() if "/seeds/" not in path}, (
         "no partial ones"
     )
-    assert (store / "results/five/report/index.html").stat().st_size > 100_000
+    assert (store / "results/studies/default/five/report/index.html").stat().st_size > 100_000
 
     shutil.rmtree(away / ".snakemake")
     assert jobs(run(away, *in_store)) == {}

@@ -16,11 +16,10 @@ def test_a_tiny_study_ends_in_its_page_and_is_not_run_twice(tmp_path):
     done = run(tmp_path, "sparse")
     assert done.returncode == 0, done.stdout
     assert "of dense's final validation accuracy" in done.stdout
-    assert "Page: results/sparse/digits/report/index.html" in done.stdout.splitlines()
-    results = tmp_path / "results/sparse/digits"
-    page = (results / "report/index.html").read_text()
+    assert "Page: results/studies/default/sparse/digits/report/index.html" in done.stdout.splitlines()
+    page = (tmp_path / "results/studies/default/sparse/digits/report/index.html").read_text()
     assert all(gate in page for gate in TINY["sparse"]["gates"])
-    runs = sorted(results.glob("runs/*/*/seed-42/epochs.parquet"))
+    runs = sorted((tmp_path / "results/sparse/digits").glob("runs/*/*/seed-42/epochs.parquet"))
     assert [read_table(path)["epoch"].to_pylist() for path in runs] == [[1, 2]] * 3
     log = next((tmp_path / "logs/sparse/digits/train").glob("uniform.*.log")).read_text()
     assert "uniform seed 42 epoch 2/2: loss " in log

@@ -146,5 +146,6 @@ def steps_of(process: int) -> dict[int, str]:
 
 def statuses(folder: Path, dataset: str) -> dict[tuple[str, str], tuple[str, str]]:
     """Return (representation, layer set) → status and reason, as the summary tells them."""
-    cells = json.loads((folder / "results" / dataset / "summary/results.json").read_text())["cells"]
+    summary = folder / "results/studies/default" / dataset / "summary"
+    cells = json.loads((summary / "results.json").read_text())["cells"]
     return {(c["representation"], c["layer_set"]): (c["status"], c["reason"]) for c in cells}

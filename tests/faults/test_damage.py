@@ -42,7 +42,7 @@ class Kind:
     """A kind of file, and what is taken away so that something reads it.
 
     Attributes:
-        path, lost: patterns below the folder of the data set.
+        path, lost: patterns below the folders of the data set: what studies share, and what bears a name.
     """
 
     study: str
@@ -92,11 +92,11 @@ KINDS = {
 }
 
 
-def lose(folder: Path, patterns: str) -> None:
-    """Take away what others would be read for."""
-    for pattern in patterns.split():
-        for path in list(folder.glob(pattern)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+def below(results: Path, dataset: str, pattern: str) -> list[Path]:
+    """Return what a pattern matches of what studies share of a data set, and of what bears a study's name."""
+    return [
+        path for folder in (".", "studies/default") for path in results.glob(f"{folder}/{dataset}/{pattern}")
+    ]
 
 
 @pytest.mark.parametrize("name", KINDS if ALL else ["weights"])
@@ -105,10 +105,13 @@ def test_it_is_named_by_the_run_that_reads_it_and_made_again_by_the_next(name, t
     study: Study = request.getfixturevalue(kind.study)
     folder = tmp_path / "study"
     shutil.copytree(study.folder, folder, copy_function=shutil.copy2)
-    results = folder / "results" / DATASET[kind.study]
-    damaged = next(results.glob(kind.path))
+    results, dataset = folder / "results", DATASET[kind.study]
+    damaged = below(results, dataset, kind.path)[0]
     HOW[kind.damage](damaged)
-    lose(results, kind.lost)
+    # What others would be read for.
+    for pattern in kind.lost.split():
+        for path in below(results, dataset, pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     done = study.run(folder)
     assert done.returncode != 0
     line = next(line for line in done.stdout.splitlines() if NAMED.search(line))

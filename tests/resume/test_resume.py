@@ -91,17 +91,17 @@ def test_more_seeds_train_only_the_new_ones(copy):
 
 @pytest.mark.parametrize("lose_snakemake", [False, True])
 def test_there_and_back_again_computes_nothing_but_the_final_tables(copy, lose_snakemake):
-    expected = (copy / "results/tiny/summary/cells.csv").read_bytes()
+    expected = (copy / "results/studies/default/tiny/summary/cells.csv").read_bytes()
     write_config(copy, {**TINY_ZOO, "representations": ["stats"]})
     assert run(copy).returncode == 0
-    assert (copy / "results/tiny/summary/cells.csv").read_bytes() != expected
+    assert (copy / "results/studies/default/tiny/summary/cells.csv").read_bytes() != expected
     if lose_snakemake:
         shutil.rmtree(copy / ".snakemake")
     write_config(copy, TINY_ZOO)
     done = run(copy)
     assert done.returncode == 0, done.stdout
-    assert set(jobs(done)) <= {"stamp", "aggregate", "page", "report", "total"}
-    assert (copy / "results/tiny/summary/cells.csv").read_bytes() == expected
+    assert set(jobs(done)) <= {"stamp", "aggregate", "keep_probes", "page", "report", "total"}
+    assert (copy / "results/studies/default/tiny/summary/cells.csv").read_bytes() == expected
 
 
 def test_kill_9_at_random_moments_ends_in_the_same_bytes(finished, tmp_path):

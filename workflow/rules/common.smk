@@ -13,6 +13,7 @@ from lorascope.study.curves import all_curves, curve, curves, scaling_key
 from lorascope.study.keys import canonical_json
 from lorascope.study.lock import start_run
 from lorascope.study.plan import Plan
+from lorascope.study.record import record_files
 from lorascope.study.sparse_plan import SparsePlan
 
 # `snakemake` may be called by its path, from a shell that has not activated its environment.
@@ -27,6 +28,8 @@ except LorascopeError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = PLAN.config["results"]
+# What bears the study's name; all else is shared with other studies.
+NAMED, NAMED_LOGS = PLAN.study_folder, f"logs/studies/{PLAN.config['study']}"
 # Below the prefix of an importing workflow, or in the local copy of a store: snakemake applies these to files,
 # not to params.
 PLACE = workflow.modifier.path_modifier
@@ -35,6 +38,11 @@ PLACE = workflow.modifier.path_modifier
 def placed(path):
     """Return where a job finds a path."""
     return str(PLACE.modify(path))
+
+
+def key_of_part(part):
+    """Return the key of the tables and the page of a data set, or of the images of sparse training."""
+    return SPARSE.key if part.startswith("sparse/") else PLAN.study_key(part)
 
 
 # What the results do not depend on is left out: another value reruns nothing.
@@ -46,6 +54,9 @@ STUDIES_KEY = PLAN.key()
 wildcard_constraints:
     dataset="|".join(map(re.escape, PLAN.config["datasets"])),
     images="digits|fashion|hub|disk",
+    part="|".join(
+        [*map(re.escape, PLAN.config["datasets"]), "scaling", "sparse/[a-z]+"]
+    ),
     gate="|".join(map(re.escape, PLAN.config["sparse"]["gates"])),
     seed="[0-9]+",
     representation="|".join(REPRESENTATIONS),
@@ -129,6 +140,10 @@ def data_weights(wildcards):
     return ancient(
         [f"{folder}/{name}" for name in ("layers.parquet", "norms.parquet", "weights")]
     )
+
+
+def data_layers(wildcards):
+    return ancient(f"{PLAN.data_folder(wildcards.dataset)}/layers.parquet")
 
 
 def data_folder(wildcards):
@@ -279,13 +294,23 @@ def all_labels(wildcards):
     ]
 
 
+def scaling_stamp(wildcards):
+    return f"{NAMED}/scaling/.study/{scaling_key(PLAN)}"
+
+
 def scaling_results(wildcards):
+    """The curves, and what is behind them: snakemake does not miss a file behind one that is up to date."""
     if not all_curves(PLAN):
         raise WorkflowError(
             "config: scaling.fractions is empty; set shares of the training part, such as [0.1, 0.2, 0.5, 1]"
         )
-    folder = f"{RESULTS}/scaling/{scaling_key(PLAN)}"
-    return [f"{folder}/sizes.parquet", f"{folder}/sizes.svg"]
+    folder = f"{NAMED}/scaling"
+    return [
+        f"{folder}/sizes.parquet",
+        f"{folder}/sizes.svg",
+        scaling_stamp(wildcards),
+        *all_curve_files(wildcards),
+    ]
 
 
 def label_tables(wildcards):
@@ -329,8 +354,8 @@ def results_of(representation):
     return results
 
 
-def results_with(final, datasets=PLAN.config["dataset"]):
-    """Return an input function: a final file of some data sets, and what is behind it.
+def results_with(finals, datasets=PLAN.config["dataset"]):
+    """Return an input function: final files of some data sets, and what is behind them.
 
     Stamp and cells stand beside it because snakemake does not miss a file behind one that is up to date.
     """
@@ -338,7 +363,7 @@ def results_with(final, datasets=PLAN.config["dataset"]):
         path
         for dataset in datasets
         for path in [
-            PLAN.folder(dataset, final),
+            *[PLAN.named(dataset, final) for final in finals],
             PLAN.stamp(dataset),
             *PLAN.cell_files(dataset),
             *PLAN.analysis_files(dataset),

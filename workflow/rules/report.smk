@@ -1,19 +1,19 @@
-# In: the results of all cells. Out, under plain names: <dataset>/summary/ and <dataset>/report/.
+# In: the results of all cells. Out, under plain names: studies/<study>/<dataset>/ summary/, report/.
 
 
 rule stamp:
-    """Mark which study the plain-named results belong to: a new stamp makes them old, whatever became of .snakemake."""
+    """Mark by which key the plain-named results are made: a new stamp makes them old, whatever became of .snakemake."""
     output:
-        touch(f"{RESULTS}/{{dataset}}/.study/{{key}}"),
+        touch(f"{NAMED}/{{part}}/.study/{{key}}"),
     log:
-        "logs/{dataset}/stamp/{key}.log",
+        f"{NAMED_LOGS}/{{part}}/stamp/{{key}}.log",
     localrule: True
     conda:
         "../../envs/lorascope.yaml"
     params:
         folder=subpath(output[0], parent=True),
     message:
-        "Mark the results of {wildcards.dataset} as those of study {wildcards.key}"
+        "Mark the results of {wildcards.part} as those of key {wildcards.key}"
     shell:
         "find {params.folder} -type f -delete 2> {log}"
 
@@ -29,16 +29,16 @@ rule aggregate:
         controls=control_files,
         stamp=study_stamp,
     output:
-        f"{RESULTS}/{{dataset}}/summary/results.json",
+        f"{NAMED}/{{dataset}}/summary/results.json",
         tables=expand(
-            f"{RESULTS}/{{{{dataset}}}}/summary/{{table}}.{{kind}}",
+            f"{NAMED}/{{{{dataset}}}}/summary/{{table}}.{{kind}}",
             table=TABLE_NAMES,
             kind=["parquet", "csv"],
         ),
     log:
-        "logs/{dataset}/aggregate.log",
+        f"{NAMED_LOGS}/{{dataset}}/aggregate.log",
     benchmark:
-        "logs/{dataset}/aggregate.tsv"
+        f"{NAMED_LOGS}/{{dataset}}/aggregate.tsv"
     conda:
         "../../envs/lorascope.yaml"
     resources:
@@ -59,30 +59,62 @@ rule aggregate:
         " --out {params.folder} 2> {log}"
 
 
+rule keep_probes:
+    """Keep the trained probes of each layer set's best cell: which ones these are, the tables tell."""
+    input:
+        summary=f"{NAMED}/{{dataset}}/summary/results.json",
+        cells=all_cells,
+        features=control_features,
+        adapters=cell_adapters,
+        layers=data_layers,
+    output:
+        f"{NAMED}/{{dataset}}/probes.json",
+    log:
+        f"{NAMED_LOGS}/{{dataset}}/keep_probes.log",
+    benchmark:
+        f"{NAMED_LOGS}/{{dataset}}/keep_probes.tsv"
+    conda:
+        "../../envs/lorascope.yaml"
+    threads: 2
+    resources:
+        mem_mb=growing(4000),
+        runtime=240,
+    params:
+        device=device_of,
+        folder=subpath(input.summary, ancestor=2),
+    message:
+        "Keep the trained probes of the best cells of {wildcards.dataset}"
+    shell:
+        "exec lorascope keep {params.folder}"
+        " --device {params.device}"
+        " --threads {threads}"
+        " --out {output} 2> {log}"
+
+
 rule page:
     """Write the page and the figures."""
     input:
-        summary=f"{RESULTS}/{{dataset}}/summary/results.json",
+        summary=f"{NAMED}/{{dataset}}/summary/results.json",
         tables=rules.aggregate.output.tables,
         picture=picture,
     output:
         page=report(
-            f"{RESULTS}/{{dataset}}/report/index.html",
+            f"{NAMED}/{{dataset}}/report/index.html",
             caption="../report/page.rst",
             category="{dataset}",
             labels={"result": "page"},
         ),
         figures=report(
-            directory(f"{RESULTS}/{{dataset}}/report/figures"),
+            directory(f"{NAMED}/{{dataset}}/report/figures"),
             patterns=["{name}.svg"],
             caption="../report/figure.rst",
             category="{dataset}",
             labels={"result": "{name}"},
         ),
     log:
-        "logs/{dataset}/page.log",
+        f"{NAMED_LOGS}/{{dataset}}/page.log",
     benchmark:
-        "logs/{dataset}/page.tsv"
+        f"{NAMED_LOGS}/{{dataset}}/page.tsv"
     conda:
         "../../envs/lorascope.yaml"
     threads: 2

@@ -1,5 +1,5 @@
 # In: features and labels. Out: <dataset>/scaling/<representation>/<layer_set>.<probe>/<key>.parquet, and
-# scaling/<key>/ with the curves of all data sets.
+# studies/<study>/scaling/ with the curves of all data sets, under plain names.
 
 
 rule scale:
@@ -44,13 +44,14 @@ rule scaling_figure:
     input:
         curves=all_curve_files,
         labels=all_labels,
+        stamp=scaling_stamp,
     output:
-        table=f"{RESULTS}/scaling/{{key}}/sizes.parquet",
-        figure=f"{RESULTS}/scaling/{{key}}/sizes.svg",
+        table=f"{NAMED}/scaling/sizes.parquet",
+        figure=f"{NAMED}/scaling/sizes.svg",
     log:
-        "logs/scaling/{key}.log",
+        f"{NAMED_LOGS}/scaling/figure.log",
     benchmark:
-        "logs/scaling/{key}.tsv"
+        f"{NAMED_LOGS}/scaling/figure.tsv"
     conda:
         "../../envs/lorascope.yaml"
     resources:
@@ -58,7 +59,7 @@ rule scaling_figure:
         runtime=30,
     params:
         config=CONFIG_JSON,
-        key=lambda wildcards: same_key(wildcards, scaling_key(PLAN)),
+        key=lambda wildcards: scaling_key(PLAN),
         folder=subpath(output.table, parent=True),
     message:
         "Put the learning curves side by side: {output.figure}"

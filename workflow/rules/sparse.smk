@@ -1,4 +1,5 @@
-# In: images. Out: sparse/<images>/ images/<key>/, runs/<gate>/<key>/seed-<seed>/; plain names: comparison/, report/.
+# In: images. Out: sparse/<images>/ images/<key>/, runs/<gate>/<key>/seed-<seed>/; under plain names:
+# studies/<study>/sparse/<images>/ comparison/, report/.
 
 
 rule sparse_images:
@@ -58,34 +59,17 @@ rule sparse_train:
         " --out {params.folder} 2> {log}"
 
 
-rule sparse_stamp:
-    """Mark which study the plain-named results belong to."""
-    output:
-        touch(f"{RESULTS}/sparse/{{images}}/.study/{{key}}"),
-    log:
-        "logs/sparse/{images}/stamp/{key}.log",
-    localrule: True
-    conda:
-        "../../envs/lorascope.yaml"
-    params:
-        folder=subpath(output[0], parent=True),
-    message:
-        "Mark the results of {wildcards.images} as those of study {wildcards.key}"
-    shell:
-        "find {params.folder} -type f -delete 2> {log}"
-
-
 rule sparse_compare:
     """Hold every gate against dense and uniform, at equal epochs and at equal time."""
     input:
         runs=sparse_files,
         stamp=sparse_stamp,
     output:
-        f"{RESULTS}/sparse/{{images}}/comparison/comparison.json",
+        f"{NAMED}/sparse/{{images}}/comparison/comparison.json",
     log:
-        "logs/sparse/{images}/compare.log",
+        f"{NAMED_LOGS}/sparse/{{images}}/compare.log",
     benchmark:
-        "logs/sparse/{images}/compare.tsv"
+        f"{NAMED_LOGS}/sparse/{{images}}/compare.tsv"
     conda:
         "../../envs/lorascope.yaml"
     resources:
@@ -108,13 +92,13 @@ rule sparse_compare:
 rule sparse_page:
     """Write the page, the dashboard and the architecture diagram."""
     input:
-        f"{RESULTS}/sparse/{{images}}/comparison/comparison.json",
+        f"{NAMED}/sparse/{{images}}/comparison/comparison.json",
     output:
-        page=f"{RESULTS}/sparse/{{images}}/report/index.html",
+        page=f"{NAMED}/sparse/{{images}}/report/index.html",
     log:
-        "logs/sparse/{images}/page.log",
+        f"{NAMED_LOGS}/sparse/{{images}}/page.log",
     benchmark:
-        "logs/sparse/{images}/page.tsv"
+        f"{NAMED_LOGS}/sparse/{{images}}/page.tsv"
     conda:
         "../../envs/lorascope.yaml"
     resources:

@@ -17,9 +17,11 @@ from lorascope.cli import (
     predict,
     progress,
     results,
+    show,
     sparse,
     sparse_results,
     store,
+    studies,
     train,
     zoo,
 )
@@ -30,7 +32,9 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 SUBJECTS = (
     files,
     predict,
+    studies,
     progress,
+    show,
     zoo,
     data,
     features,

@@ -79,7 +79,5 @@ def _passport(options: argparse.Namespace) -> None:
 
     origin = origin_of(options, {}, *steps.PASSPORT)
     passport = write_passport(options.data, options.labels, options.out, origin)
-    # On the screen too: whoever starts a study should see this before its scores.
     for line in passport_lines(passport):
-        print(line)
         log(line)

@@ -17,11 +17,12 @@ def add(commands) -> None:
 def _progress(options: argparse.Namespace) -> None:
     from lorascope.study.config import load_config, read_config
     from lorascope.study.plan import Plan
-    from lorascope.study.progress import cell_states, print_grid, step_counts
+    from lorascope.study.progress import cell_states, print_grid, run_line, run_state, step_counts
 
     plan = Plan(load_config(read_config(options.configfile, options.config)))
-    states, steps = cell_states(plan), step_counts(plan)
+    run, states, steps = run_state(plan), cell_states(plan), step_counts(plan)
     if options.json:
-        print(json.dumps({"steps": steps, "cells": states}, indent=2))
+        print(json.dumps({"run": run, "steps": steps, "cells": states}, indent=2))
     else:
         print_grid(states, steps)
+        print(run_line(run))

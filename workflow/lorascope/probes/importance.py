@@ -134,10 +134,13 @@ def choose_learners(table: pa.Table, settings: ImportanceSettings) -> Learners:
 def _folds(classes: np.ndarray, units: np.ndarray, most: int) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold
 
-    count = max(2, min(most, int(np.bincount(classes).min()), len(np.unique(units))))
+    # A class with fewer learners than folds is in so many of them; it takes nothing from the others.
+    count = min(most, int(np.bincount(classes).max()), len(np.unique(units)))
+    if count < 2:
+        return np.zeros(len(classes), int)
     folds = np.zeros(len(classes), int)
     with warnings.catch_warnings():
-        # A class with a single adapter is left out once, and named wrongly then.
+        # A class with a single learner is named wrongly when that is left out.
         warnings.filterwarnings("ignore", "The least populated class")
         dealt = StratifiedGroupKFold(count, shuffle=True, random_state=SEED).split(classes, classes, units)
         for fold, (_, left_out) in enumerate(dealt):

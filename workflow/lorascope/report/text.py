@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from lorascope.report.cautions import cautions, controls_line, passport_line, random_line
+from lorascope.report.cautions import cautions, controls_line, passport_line, random_line, random_row
 from lorascope.report.numbers import NOTHING, interval, percent, plural, points, share
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.cells import DONE, FAILED, MISSING, PARTIAL
+from lorascope.stats.controls import LESS, MORE, SAME
 from lorascope.stats.versions import differing
 
 # Of a p-value after Holm's correction.
@@ -117,8 +118,8 @@ def answer(summary: Summary) -> str:
         return "There is no answer yet: no cell has finished."
     tested = "the adapters that the probe was trained on" if summary.results["sanity"] else "unseen adapters"
     if not above_chance(best):
-        return f"No measurable knowledge: the best cell names the class of {tested} no better than chance."
-    told = f"The weights tell the class of {percent(best['test_accuracy_mean'])} of {tested}"
+        return f"No measurable knowledge: the best cell predicts the class of {tested} no better than chance."
+    told = f"The weights reveal the class of {percent(best['test_accuracy_mean'])} of {tested}"
     return f"{told}{_answer_on_drop(summary)}."
 
 
@@ -130,22 +131,36 @@ def _answer_on_drop(summary: Summary) -> str:
         return f"; what the {layer_set} layers alone would tell is not known yet"
     kind = drop_kind(drop)
     if kind == "drop":
-        return f"; with the {layer_set} layers only, a measurable {points(drop['drop'])} are lost"
+        lost = f"a measurable {points(drop['drop'])} are lost"
+        return f"; with the {layer_set} layers only, {lost}{_beside_random(summary)}"
     if kind == "gain":
         return f"; with the {layer_set} layers only, a measurable {points(-drop['drop'])} are gained"
     return f"; with the {layer_set} layers only, there is no measurable drop"
 
 
-def best_line(summary: Summary) -> str:
-    """The best cell with its accuracy, test-set interval, chance, and spread over seeds."""
-    best = summary.best
-    if best is None:
+def _beside_random(summary: Summary) -> str:
+    """Whether a drop says anything of these layers: what as many random ones lose."""
+    row = random_row(summary)
+    if row is None:
         return ""
-    spread = best["test_accuracy_std"]
-    over_seeds = f"± {percent(spread)} over {best['seeds']} seeds" if spread is not None else "one seed only"
-    within = interval(best["test_accuracy_adapters_low"], best["test_accuracy_adapters_high"])
-    tested = f"{plural(best['test_adapters'], 'test adapter')} {within}, chance {percent(best['chance'])}"
-    return f"Best cell: {cell_name(best)}: {percent(best['test_accuracy_mean'])} of {tested}; {over_seeds}"
+    words = {SAME: "no more than", MORE: "more than", LESS: "less than"}
+    return f", {words[row['status']]} with as many random layers" if row["status"] in words else ""
+
+
+def best_line(summary: Summary) -> str:
+    """The cell that validation chose."""
+    return "" if summary.best is None else f"Best cell: {score_line(summary.best)}"
+
+
+def score_line(cell: dict) -> str:
+    """A cell with its accuracy, test-set interval, chance, and spread over seeds; or why it has none."""
+    if not cell["seeds"]:
+        return f"{cell_name(cell)}: {cell['status']}: {cell['reason']}"
+    spread = cell["test_accuracy_std"]
+    over_seeds = f"± {percent(spread)} over {cell['seeds']} seeds" if spread is not None else "one seed only"
+    within = interval(cell["test_accuracy_adapters_low"], cell["test_accuracy_adapters_high"])
+    tested = f"{plural(cell['test_adapters'], 'test adapter')} {within}, chance {percent(cell['chance'])}"
+    return f"{cell_name(cell)}: {percent(cell['test_accuracy_mean'])} of {tested}; {over_seeds}"
 
 
 def drop_line(summary: Summary) -> str:
@@ -175,7 +190,7 @@ def where(summary: Summary) -> str:
     shared = f" ({plural(equal, 'other')} may be as good)" if equal else ""
     told = (
         f"{layer_name(first)} is the most telling of {plural(len(layers), 'layer')}{shared}; "
-        f"alone it names {percent(first['test_accuracy'])} of the test adapters "
+        f"alone it gets {percent(first['test_accuracy'])} of the test adapters right "
         f"{interval(first['test_accuracy_low'], first['test_accuracy_high'])}"
     )
     return f"{told}{_where_ablated(summary)}"
@@ -206,7 +221,7 @@ def _where_ablated(summary: Summary) -> str:
     told = ""
     if enough := next((row for row in kept if row["p_holm"] >= SIGNIFICANT), None):
         every = next(row for row in table if row["question"] == "all")
-        alone = f"the {enough['k']} best alone name {percent(enough['test_accuracy'])}"
+        alone = f"the {enough['k']} best alone get {percent(enough['test_accuracy'])} right"
         same = f"no measurable loss from {percent(every['test_accuracy'])} with all"
         told = f", {same}" if enough["k"] == 1 else f"; {alone}, {same}"
     return told + _where_missed(removed)
@@ -220,7 +235,8 @@ def _where_missed(removed: list[dict]) -> str:
         best = "the best" if missed["k"] == 1 else f"the {missed['k']} best"
         return f"; without {best} a measurable {points(missed['loss'])} are lost"
     most = removed[-1]["k"]
-    return f"; without {plural(most, 'best layer')} nothing measurable is lost: the others hold it too"
+    best = "the best layer" if most == 1 else f"the {most} best layers"
+    return f"; without {best} nothing measurable is lost: the others hold it too"
 
 
 def cells_line(summary: Summary) -> str:

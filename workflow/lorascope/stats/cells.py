@@ -1,6 +1,5 @@
 """One cell of a study: its result files, or why there are none."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 
 from lorascope.errors import LorascopeError
 from lorascope.files import read_table
+from lorascope.logs import error_in
 from lorascope.stats.adapters import Adapters
 from lorascope.stats.scores import SCORES, probability_scores
 
@@ -22,6 +22,7 @@ TESTED_PARTS = ("validation", "test")
 # What training writes of each run, and what follows from its probabilities; shares are fractions.
 TRAINED_METRICS = (
     *("train_accuracy", "validation_accuracy", "test_accuracy"),
+    *("train_f1", "train_precision", "train_recall", "train_auroc"),
     *("validation_f1", "validation_precision", "validation_recall"),
     *("test_f1", "test_precision", "test_recall"),
     *("train_loss", "validation_loss", "test_loss"),
@@ -32,17 +33,15 @@ SCORED_METRICS = tuple(f"{part}_{score}" for part in TESTED_PARTS for score in S
 METRICS = (*TRAINED_METRICS, *SCORED_METRICS)
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
 
-# Of the few probes that have a score for classes that they were never shown; null for all others.
-FOREIGN = "foreign_auroc"
-RUN_COLUMNS = [*IDENTITY, "seed", *TRAINED_METRICS, FOREIGN, "features", "layers"]
+# Of single runs and not averaged; few probes have a score for classes that they were never shown.
+RUN_ONLY = ("foreign_auroc", "temperature")
+RUN_COLUMNS = [*IDENTITY, "seed", *TRAINED_METRICS, *RUN_ONLY, "features", "layers"]
 DETAIL_COLUMNS = [
     "seed",
     *(f"curve_{name}" for name in CURVES),
     *(f"confusion_{part}" for part in TESTED_PARTS),
     *(f"{part}_probabilities" for part in TESTED_PARTS),
 ]
-# "SomeError: …", "error: …", a bare "MemoryError", or the kernel's "Killed".
-ERROR_LINE = re.compile(r"\w*(?:error|exception)\s*(?::|$)|\bkilled\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def _status(blocks: list[Block]) -> tuple[str, str]:
     absent = [block for block in blocks if block.absent]
     if not absent:
         return DONE, ""
-    error = next(filter(None, (last_error(block.log) for block in absent)), "")
+    error = next(filter(None, (error_in(block.log) for block in absent)), "")
     reason = error or f"{absent[0].absent.name} does not exist"
     if len(absent) < len(blocks):
         return PARTIAL, f"{len(blocks) - len(absent)} of {len(blocks)} seed blocks: {reason}"
@@ -158,17 +157,8 @@ def status_of(files: Sequence[str | Path], log: str | Path) -> tuple[str, str]:
     absent = next((Path(path) for path in files if not Path(path).exists()), None)
     if absent is None:
         return DONE, ""
-    error = last_error(Path(log))
+    error = error_in(log)
     return (FAILED, error) if error else (MISSING, f"{absent.name} does not exist")
-
-
-def last_error(log: Path) -> str:
-    """Return the last line of a log that reports an error; empty when there is none."""
-    try:
-        lines = log.read_text(errors="replace").splitlines()
-    except FileNotFoundError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if ERROR_LINE.search(line)), "")
 
 
 def _by_seed(blocks: list[pa.Table], path: Path) -> pa.Table:

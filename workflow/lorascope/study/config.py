@@ -15,12 +15,16 @@ from lorascope.data.split import SplitSettings
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import REPRESENTATIONS
 from lorascope.gates.registry import parse_gate
-from lorascope.probes.registry import check_pairs, reads
+from lorascope.probes.registry import PROBES, check_pairs, reads
+from lorascope.study.named import STUDIES
 
 # The rules of the workflow; a data set's name becomes a target beside them.
 RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "passport", "fit", "extract", "train")
 RULES += ("control", "rank_layers", "adapter_map", "scale", "scaling_figure", "stamp", "aggregate", "page")
-RULES += ("sparse_images", "sparse_train", "sparse_stamp", "sparse_compare", "sparse_page")
+RULES += ("keep_probes",)
+RULES += ("keep_probes", "sparse_images", "sparse_train", "sparse_compare", "sparse_page")
+# What lies beside the data sets in the folders of results and logs; the other names there are targets.
+FOLDERS = {STUDIES}
 TARGETS = {
     *REPRESENTATIONS,
     "report",
@@ -232,9 +236,13 @@ def _fill(value: dict, part: dict) -> None:
 def _check_names(config: dict) -> None:
     if taken := sorted(set(config["datasets"]) & TARGETS):
         raise LorascopeError(f"config: datasets: '{taken[0]}' is the name of a target; choose another")
+    if taken := sorted(set(config["datasets"]) & FOLDERS):
+        raise LorascopeError(f"config: datasets: '{taken[0]}' is a folder of results; choose another")
     _check_defined(config["dataset"], config["datasets"], "dataset")
     _check_defined(config["layer_sets"], config["layer_patterns"], "layer_sets")
     _check_defined(config["representations"], REPRESENTATIONS, "representations")
+    _check_defined(config["probes"], PROBES, "probes")
+    _check_defined(config["scaling"]["probes"], PROBES, "scaling.probes")
     check_pairs(config["representations"], config["probes"])
     _check_scaling(config["scaling"], config["representations"])
     if config["w2t"]["width"] % config["w2t"]["heads"]:

@@ -9,12 +9,13 @@ from lorascope.data.inputs import check_inputs
 from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted, parts
-from lorascope.probes.registry import SEEDLESS, reads
+from lorascope.probes.registry import is_seedless, reads
 from lorascope.store.places import check_place
 from lorascope.study import steps
 from lorascope.study.analyses import analyses
 from lorascope.study.curves import curves
 from lorascope.study.keys import code_digest, key_of
+from lorascope.study.named import STUDIES
 from lorascope.zoo.available import check_images
 from lorascope.zoo.recipe import Recipe
 
@@ -66,14 +67,9 @@ class Cell:
         return [f"{self.folder}/{block.name}.details.parquet" for block in self.blocks]
 
     @property
-    def probes(self) -> list[str]:
-        """One list a block: where the trained probe of each seed is."""
-        return [f"{self.folder}/{block.name}.probes.json" for block in self.blocks]
-
-    @property
     def files(self) -> list[str]:
         """All that training the cell is asked for."""
-        return self.runs + self.details + self.probes
+        return self.runs + self.details
 
     def log(self, block: Block) -> str:
         """Return the log of one block's job."""
@@ -127,8 +123,17 @@ class Plan:
         return self.config["datasets"][dataset]
 
     def folder(self, dataset: str, *steps: str) -> str:
-        """Return a path below the results folder."""
+        """Return a path below the folder of what all studies share of a data set."""
         return str(self.results.joinpath(dataset, *steps))
+
+    @property
+    def study_folder(self) -> str:
+        """Return the folder of what bears this study's name."""
+        return str(self.results / STUDIES / self.config["study"])
+
+    def named(self, dataset: str, *steps: str) -> str:
+        """Return a path below the folder of this study's tables and page of a data set."""
+        return str(PurePosixPath(self.study_folder, dataset, *steps))
 
     # zoo
 
@@ -315,7 +320,7 @@ class Plan:
     def blocks(self, probe: str) -> tuple[Block, ...]:
         """Return the blocks of seeds; a probe without randomness has one seed."""
         first, size = self.config["first_seed"], self.config["seeds_per_job"]
-        count = 1 if probe in SEEDLESS else self.config["seeds"]
+        count = 1 if is_seedless(probe) else self.config["seeds"]
         return tuple(
             Block(first + start, first + min(start + size, count) - 1) for start in range(0, count, size)
         )
@@ -359,7 +364,7 @@ class Plan:
         cells = [
             (self._below(cell.folder), [block.name for block in cell.blocks]) for cell in self.cells(dataset)
         ]
-        code = code_digest(*steps.RESULTS)
+        code = [code_digest(*steps.RESULTS), code_digest(*steps.KEEP)]
         beside = [(name, analysis.key) for name, analysis in analyses(self, dataset).items()]
         paths = [self._below(curve.path) for curve in curves(self, dataset)]
         pictures = [self._below(picture) for picture in self.picture(dataset)]
@@ -379,25 +384,26 @@ class Plan:
         return [path for analysis in analyses(self, dataset).values() for path in analysis.files.values()]
 
     def stamp(self, dataset: str) -> str:
-        """Return the file that says which study the plain-named results belong to."""
-        return self.folder(dataset, ".study", self.study_key(dataset))
+        """Return the file that says by which key the plain-named results were made."""
+        return self.named(dataset, ".study", self.study_key(dataset))
+
+    def cell_entry(self, cell: Cell) -> dict:
+        """Return what reading the results of a cell needs to know, as plain JSON."""
+        return {
+            "layer_set": cell.layer_set,
+            "representation": cell.representation,
+            "probe": cell.probe,
+            "runs": cell.runs,
+            "details": cell.details,
+            "logs": [cell.log(block) for block in cell.blocks],
+        }
 
     def aggregation(self, dataset: str) -> dict:
         """Return what `aggregate` needs to know, as plain JSON."""
         labels, cells = self.label_folder(dataset), self.cells(dataset)
         return {
             "dataset": dataset,
-            "cells": [
-                {
-                    "layer_set": cell.layer_set,
-                    "representation": cell.representation,
-                    "probe": cell.probe,
-                    "runs": cell.runs,
-                    "details": cell.details,
-                    "logs": [cell.log(block) for block in cell.blocks],
-                }
-                for cell in cells
-            ],
+            "cells": [self.cell_entry(cell) for cell in cells],
             "analyses": {
                 name: {"files": analysis.files, "log": analysis.log}
                 for name, analysis in analyses(self, dataset).items()
@@ -415,6 +421,11 @@ class Plan:
                 "data": self.data_key(dataset),
                 "labels": self.label_key(dataset),
                 "fits": {name: self.fit_key(dataset, name) for name in self._fitted()},
+                "features": {
+                    part: self.feature_key(dataset, part)
+                    for name in self.config["representations"]
+                    for part in parts(name)
+                },
                 "passport": self.passport_key(dataset),
                 "controls": self.control_key(dataset),
                 "cells": {f"{cell.representation}/{cell.layer_set}/{cell.probe}": cell.key for cell in cells},

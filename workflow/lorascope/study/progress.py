@@ -1,13 +1,19 @@
 """What of a study is done: a state per cell, read from files alone, so it works while a run is going."""
 
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
+from lorascope.errors import LorascopeError
 from lorascope.files import read_metadata
+from lorascope.logs import error_in
+from lorascope.report.numbers import plural, seconds
 from lorascope.study import steps
-from lorascope.study.jobs import error_in, feature_jobs, shared_jobs
+from lorascope.study.durations import all_recorded
+from lorascope.study.jobs import all_jobs, feature_jobs, shared_jobs
 from lorascope.study.keys import code_digest
+from lorascope.study.lock import run_here
 from lorascope.study.plan import Cell, Plan
 
 DONE, PARTIAL, FAILED, STALE, MISSING = "done", "partial", "failed", "stale", "missing"
@@ -40,19 +46,58 @@ def cell_states(plan: Plan) -> list[dict]:
 
 
 def step_counts(plan: Plan) -> list[dict]:
-    """Return how many jobs of each step before training are done: dataset, step, done, jobs."""
+    """Return how many jobs of each step are done: dataset, step, done, jobs."""
     counts: dict[tuple[str, str], list[bool]] = {}
     for dataset in plan.config["dataset"]:
-        jobs = [*shared_jobs(plan, dataset)]
-        for cell in plan.cells(dataset):
-            jobs += feature_jobs(plan, cell)
-        # Layer sets share their features.
-        for job in dict.fromkeys(jobs):
+        for job in all_jobs(plan, dataset):
             counts.setdefault((dataset, job.step), []).append(job.is_done)
     return [
         {"dataset": dataset, "step": step, "done": sum(done), "jobs": len(done)}
         for (dataset, step), done in counts.items()
     ]
+
+
+def run_state(plan: Plan) -> dict:
+    """Return what is known of the run in the working directory, as plain JSON values.
+
+    Returns:
+        ``began`` and ``cores`` of a run that is going on, else None; ``left_seconds``: what the jobs that are
+        not done should take, by the records of finished jobs of their kind, on these cores (on one where no
+        run is going on); None where no job has finished yet.
+
+    Raises:
+        LorascopeError: neither results nor a run is here.
+    """
+    run = run_here()
+    if run is None and not Path(plan.results).exists():
+        raise LorascopeError(
+            f"no study here: {Path(plan.results).absolute()} does not exist; go to the folder of a study, "
+            "or start one with `snakemake --cores all`"
+        )
+    left = [
+        job.kind for dataset in plan.config["dataset"] for job in all_jobs(plan, dataset) if not job.is_done
+    ]
+    work = all_recorded().left(left)
+    cores = (run and run.cores) or 1
+    return {
+        "began": run and run.began,
+        "cores": run and run.cores,
+        "left_seconds": None if work is None else round(work / min(cores, max(len(left), 1)), 1),
+    }
+
+
+def run_line(run: dict) -> str:
+    """Return the state of the run in words."""
+    left = run["left_seconds"]
+    about = "how long is left is not known yet" if left is None else f"about {seconds(left)} left"
+    if run["began"]:
+        began = datetime.fromisoformat(run["began"])
+        gone = (datetime.now().astimezone() - began).total_seconds()
+        cores = f" on {plural(run['cores'], 'core')}" if run["cores"] else ""
+        return f"Running since {began:%Y-%m-%d %H:%M} ({seconds(gone)}){cores}; {about}."
+    if left == 0:
+        return "All of it is done."
+    return "No run is going on" + (f"; {about} for one core." if left else ".")
 
 
 def _state(plan: Plan, cell: Cell) -> CellState:
@@ -89,7 +134,7 @@ def _error(plan: Plan, cell: Cell) -> str:
     for block, runs in zip(cell.blocks, cell.runs, strict=True):
         if not Path(runs).exists() and (error := error_in(cell.log(block))):
             return error
-    for job in chain(shared_jobs(plan, cell.dataset), feature_jobs(plan, cell)):
+    for job in chain(shared_jobs(plan, cell.dataset), feature_jobs(plan, cell.dataset, cell.features)):
         if error := job.error():
             return f"{job.step}: {error}"
     return ""
@@ -115,7 +160,7 @@ def _difference(plan: Plan, cell: Cell, other: Path) -> str:
 
 
 def print_grid(states: list[dict], steps: list[dict]) -> None:
-    """Print the steps before training, and a grid per data set and probe: representation × layer set."""
+    """Print the steps, and a grid per data set and probe: representation × layer set."""
     from rich.console import Console
 
     console = Console()

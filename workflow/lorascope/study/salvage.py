@@ -14,7 +14,7 @@ def salvage(plan: Plan) -> Iterator[str]:
     for dataset in plan.config["dataset"]:
         study = plan.aggregation(dataset)
         if Path(study["manifest"]).exists():
-            summary, report = plan.folder(dataset, "summary"), plan.folder(dataset, "report")
+            summary, report = plan.named(dataset, "summary"), plan.named(dataset, "report")
             aggregate(study, summary)
             picture = next((path for path in plan.picture(dataset) if Path(path).exists()), None)
             page = write_report(summary, report, picture)

@@ -9,6 +9,7 @@ from lorascope.data.sources import source_fingerprint
 from lorascope.sparse.sources import image_files
 from lorascope.study import steps
 from lorascope.study.keys import code_digest, key_of
+from lorascope.study.named import SPARSE, STUDIES
 
 # Settings of the study that do not reach a training run.
 NOT_OF_A_RUN = ("images", "gates", "seeds", "first_seed")
@@ -43,11 +44,17 @@ class SparsePlan:
 
     def __init__(self, config: dict):
         self.settings = config["sparse"]
-        self.results = PurePosixPath(config["results"], "sparse", self.image_settings["source"])
+        part, results = PurePosixPath(SPARSE, self.image_settings["source"]), config["results"]
+        self._shared = PurePosixPath(results, part)
+        self._named = PurePosixPath(results, STUDIES, config["study"], part)
 
     def folder(self, *steps: str) -> str:
-        """Return a path below the folder of these images."""
-        return str(self.results.joinpath(*steps))
+        """Return a path below the folder of what all studies share of these images."""
+        return str(self._shared.joinpath(*steps))
+
+    def named(self, *steps: str) -> str:
+        """Return a path below the folder of this study's comparison and page of these images."""
+        return str(self._named.joinpath(*steps))
 
     @property
     def image_settings(self) -> dict:
@@ -111,15 +118,15 @@ class SparsePlan:
 
     @property
     def stamp(self) -> str:
-        """Return the file that says which study the plain-named results belong to."""
-        return self.folder(".study", self.key)
+        """Return the file that says by which key the plain-named results were made."""
+        return self.named(".study", self.key)
 
     @property
     def comparison(self) -> str:
         """Return the folder of the comparison."""
-        return self.folder("comparison")
+        return self.named("comparison")
 
     @property
     def page(self) -> str:
         """Return the page."""
-        return self.folder("report", "index.html")
+        return self.named("report", "index.html")

@@ -2,7 +2,7 @@
 
 from lorascope.features.registry import is_layered, source_of
 from lorascope.gates import registry as gates
-from lorascope.probes.registry import MODULES
+from lorascope.probes import registry as probes
 
 _TEMPLATES = "report/templates"
 
@@ -18,6 +18,7 @@ SCALING = ("lorascope.report.scaling",)
 SPARSE_RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report", _TEMPLATES)
 IMPORTANCE = ("lorascope.probes.importance",)
 ADAPTER_MAP = ("lorascope.features.adapter_map",)
+KEEP = ("lorascope.study.keep",)
 RESULTS = ("lorascope.stats.aggregate", "lorascope.report.page", _TEMPLATES)
 
 
@@ -35,7 +36,7 @@ def extract(representation: str) -> tuple[str, ...]:
 def train(probe: str, settings: dict | None = None) -> tuple[str, ...]:
     """Return the modules that train one probe, and those of the gate that its settings may name."""
     gate = (gates.source_of(settings["gate"]),) if settings and "gate" in settings else ()
-    return ("lorascope.probes.train", MODULES[probe], *gate)
+    return ("lorascope.probes.train", probes.source_of(probe), *gate)
 
 
 def sparse_train(gate: str) -> tuple[str, ...]:

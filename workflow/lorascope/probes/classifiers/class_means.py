@@ -1,14 +1,16 @@
 """The probe `class_means`: nearest class mean by Mahalanobis distance, which also tells what is foreign."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lorascope.data.split import TEST, TRAIN
-from lorascope.probes.runs import Part
-from lorascope.probes.shallow import Candidate, linear_candidate
+from lorascope.probes.candidates import Candidate, chosen_by_validation, linear_candidate
+from lorascope.probes.probabilities import linear_log_probabilities
+from lorascope.probes.runs import Part, Run
 
+SEEDLESS = True
 SEED = 42
 
 
@@ -55,13 +57,22 @@ class ClassMeans:
         return np.einsum("nci,ij,ncj->nc", gaps, self.precision, gaps)
 
 
-def class_means(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
+def candidates(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
     """One candidate a number of principal components."""
     train = parts[TRAIN]
     for components in settings["components"]:
         model = ClassMeans.fit(train.features, train.classes, components)
         weights, bias = model.linear()
         yield linear_candidate({"components": components}, parts, weights, bias)
+
+
+def run(
+    parts: dict[str, Part], n_classes: int, settings: dict, seeds: Sequence[int], device: str, threads: int
+) -> Iterator[Run]:
+    """Fit, and measure how well what is foreign is told by its distance."""
+    for found in chosen_by_validation(candidates)(parts, n_classes, settings, seeds):
+        found.foreign_auroc = foreign_auroc(parts, found.chosen["components"])
+        yield found
 
 
 def foreign_auroc(parts: dict[str, Part], components: int) -> float | None:
@@ -88,3 +99,6 @@ def foreign_auroc(parts: dict[str, Part], components: int) -> float | None:
         model = ClassMeans.fit(train.features[known], classes, components)
         areas.append(roc_auc_score(test.classes == code, model.distances(test.features).min(axis=1)))
     return float(np.mean(areas))
+
+
+log_probabilities = linear_log_probabilities
