@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from data_sets import LAYERS, make_data_set, random_factors
+from lorascope import locks as lock
 from lorascope.cli import main
 from lorascope.computing import COMPUTING, recorded_versions
 from lorascope.data.weights import GroupWeights
 from lorascope.features.fit import fit
-from lorascope.store import lock, mount
+from lorascope.store import mount
 from lorascope.store.entry import Address, address_of
 from lorascope.store.features import feature_address, feature_inputs
 from lorascope.store.inventory import entries

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
+from lorascope.features.registry import REPRESENTATIONS
 from lorascope.files import read_json
 from lorascope.report.numbers import plural
 from lorascope.report.summary import Summary
@@ -39,7 +39,7 @@ def _answer(plan: Plan, sparse: SparsePlan, target: str) -> Sequence[str] | Iter
         return named[target]()
     if target in plan.config["datasets"]:
         return _verdicts(plan, [target])
-    if target in REPRESENTATIONS + LAYER_REPRESENTATIONS:
+    if target in REPRESENTATIONS:
         return _scores(plan, target)
     if target == sparse.page:
         return named["sparse"]()
