@@ -218,6 +218,7 @@ def test_the_widest_gap_of_a_probe_is_told_and_how_many_more_there_are():
         scored("ridge", 0.925, 0.06, 0.99, layer_set="visual"),
     ]
     assert cautions._probe_cautions(cells) == [
-        "mlp is out of its depth on delta_gram, visual layers, and in 1 cell more: it names 30.0% where ridge "
-        "names 92.5%, though its scores tell the classes apart (AUROC 0.92). Read the other probe there."
+        "mlp is out of its depth on delta_gram, visual layers, and in 1 cell more: it names 30.0 % where "
+        "ridge names 92.5 %, though its scores tell the classes apart (AUROC 0.92). "
+        "Read the other probe there."
     ]
