@@ -194,11 +194,12 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "test_units": _COUNTED["test_units"],
     },
     "invariance": {
-        "invariant": "whether every change that leaves ΔW alone stays within its tolerance",
+        "invariant": "whether every change that leaves ΔW alone stays within its tolerance; empty: unknown",
         "claimed": "whether the representation claims that",
-        "holds": "whether all that it claims stays within its tolerance, roundings too",
+        "holds": "whether all that it claims stays within its tolerance, roundings too; empty: unknown",
         **{f"drift_{change}": f"drift under: {_CHANGES[change]}" for change in CHANGES},
-        "adapters": "training adapters that were changed",
+        "reason": "why something is not measurable; empty where all is",
+        "adapters": "training adapters that were changed, at most",
     },
     "runs": {
         **_METRICS,
