@@ -95,7 +95,9 @@ def kernel(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candid
     """Kernel ridge on the inner products of the features as they are: the features are the kernel's map."""
     from sklearn.kernel_ridge import KernelRidge
 
-    train = parts[TRAIN].features
+    # Squares of very large or small features leave float32; a power of two rounds nothing.
+    exponent = np.frexp(np.abs(parts[TRAIN].features).max())[1]
+    train = np.ldexp(parts[TRAIN].features, -exponent)
     targets = 2.0 * np.eye(parts[TRAIN].classes.max() + 1)[parts[TRAIN].classes] - 1
     products = (train @ train.T).astype(np.float64)
     # Penalties count in units of the mean squared norm, so that they mean the same for every representation.
@@ -103,7 +105,7 @@ def kernel(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candid
     for penalty in settings["penalties"]:
         model = KernelRidge(alpha=penalty, kernel="precomputed").fit(products / unit, targets)
         # Products with all training adapters, summed with the dual coefficients: products with one vector.
-        weights = linear_scores(train.T, model.dual_coef_ / unit)
+        weights = np.ldexp(linear_scores(train.T, model.dual_coef_ / unit), -exponent)
         yield linear_candidate({"penalty": penalty}, parts, weights, np.zeros(targets.shape[1]))
 
 
