@@ -21,10 +21,10 @@ from degenerate import LAYERS, labels, ordinary, write
 from in_process import run_to_tables, write_page
 from lorascope.features.certify import ALIKE, TOO_FEW, TOO_LARGE, certify
 from lorascope.features.layer_factors import LayerFactors
-from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
+from lorascope.features.registry import REPRESENTATIONS
 from lorascope.files import read_json
 
-EVERYTHING = [*REPRESENTATIONS, *LAYER_REPRESENTATIONS]
+EVERYTHING = list(REPRESENTATIONS)
 DENORMAL, LARGE = np.float32(1e-40), np.float32(1e30)
 
 
