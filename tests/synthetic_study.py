@@ -145,7 +145,8 @@ def _certificate(representation: str) -> dict:
     drifts = dict.fromkeys(
         ("signs", "rescaling", "basis", "refactoring", "padding"), 0.0 if invariant else 2.0
     )
-    names = {"representation": representation, "invariant": invariant, "claimed": invariant, "holds": True}
+    names = {"representation": representation, "claimed": invariant}
+    names |= {"invariant": invariant, "holds": True, "reason": None}
     return {**names, "drifts": {**drifts, "float16": 3e-4, "int8": 4e-3}}
 
 

@@ -1,9 +1,11 @@
+import pyarrow as pa
 import pytest
 
 from lorascope.errors import LorascopeError
-from lorascope.files import read_json, write_json
+from lorascope.files import read_json, read_table, write_json, write_table
 from lorascope.report import cautions, numbers
 from lorascope.report.cautions import random_row
+from lorascope.report.numbers import percent
 from lorascope.report.summary import Summary, load_summary
 from lorascope.report.text import answer, drop_kind, ranking, text_summary, verdict, warnings
 from lorascope.stats.aggregate import aggregate
@@ -217,7 +219,27 @@ def test_the_widest_gap_of_a_probe_is_told_and_how_many_more_there_are():
         scored("mlp", 0.30, 0.1, 0.92, layer_set="visual"),
         scored("ridge", 0.925, 0.06, 0.99, layer_set="visual"),
     ]
-    assert cautions._probe_cautions(cells) == [
-        "mlp is out of its depth on delta_gram, visual layers, and in 1 cell more: it names 30.0% where ridge "
-        "names 92.5%, though its scores tell the classes apart (AUROC 0.92). Read the other probe there."
-    ]
+    (told,) = cautions._probe_cautions(cells)
+    assert told.startswith(
+        "mlp is out of its depth on delta_gram, visual layers, and in 1 cell more: it names "
+    )
+    assert f"{percent(0.30)} where ridge names {percent(0.925)}" in told
+    assert "(AUROC 0.92)" in told
+
+
+def test_with_two_probes_every_line_says_which_one_it_is_about(tmp_path):
+    accuracies = {("all", "spectral"): 0.6, ("visual", "spectral"): 0.4, ("all", "stats"): 0.3}
+    study = make_study(tmp_path / "in", accuracies)
+    cells = study["cells"]
+    doubled = make_study(tmp_path / "other", accuracies)["cells"]
+    for path in [path for cell in doubled for path in cell["runs"]]:
+        runs = read_table(path)
+        ridge = pa.array(["ridge"] * runs.num_rows)
+        write_table(path, runs.set_column(runs.column_names.index("probe"), "probe", ridge))
+    aggregate(
+        {**study, "cells": [*cells, *({**cell, "probe": "ridge"} for cell in doubled)]}, tmp_path / "out"
+    )
+    told = verdict(tmp_path / "out")
+    assert "Drop all → visual (spectral · " in told
+    both = load_summary(tmp_path / "out")
+    assert ranking(both).startswith(f"On all with {both.best['probe']}, spectral scores highest")

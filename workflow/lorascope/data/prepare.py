@@ -61,6 +61,7 @@ def prepare(
             writer.write(batch)
             for layer, norms in _norms(batch):
                 all_norms[layer][start : start + _rows(batch)] = norms
+    _tell_dead_apart(fingerprints, all_norms)
     write_table(out_dir / NORMS_FILE, pa.table(all_norms))
     write_table(out_dir / "layers.parquet", layer_table(groups, writer.digests, n_adapters))
     fingerprint_column = pa.array(fingerprints, pa.uint64())
@@ -95,6 +96,12 @@ def _norms(batch: Batch) -> Iterator[tuple[str, np.ndarray]]:
         layer, _, side = name.rpartition(".")
         if side == DOWN:
             yield layer, update_norms(down, batch[f"{layer}.{UP}"])
+
+
+def _tell_dead_apart(fingerprints: np.ndarray, norms: dict[str, np.ndarray]) -> None:
+    """Number the adapters without any update: as one set of duplicates they would tie all groups."""
+    dead = np.flatnonzero(~np.any(list(norms.values()), axis=0))
+    fingerprints[dead] = np.iinfo(np.uint64).max - dead.astype(np.uint64)
 
 
 def _rows(batch: Batch) -> int:

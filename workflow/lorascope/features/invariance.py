@@ -6,6 +6,7 @@ import numpy as np
 
 from lorascope.errors import LorascopeError
 from lorascope.features.batch import MatrixBatch
+from lorascope.features.columns import ratio
 from lorascope.features.layer_factors import LayerFactors
 from lorascope.features.registry import feature_names, is_fitted, is_layered, load, parts
 
@@ -32,10 +33,15 @@ def invariance(representation: str, rank: int = 4) -> dict[str, dict]:
             "claimed": change in claimed(representation),
             "drift": drift,
             "tolerance": TOLERANCES[change],
-            "holds": drift is not None and drift <= TOLERANCES[change],
+            "holds": within(change, drift),
         }
         for change, drift in found.items()
     }
+
+
+def within(change: str, drift: float | None) -> bool:
+    """Tell whether a drift is within the tolerance of a change."""
+    return drift is not None and drift <= TOLERANCES[change]
 
 
 def claimed(representation: str) -> tuple[str, ...]:
@@ -54,14 +60,19 @@ def drifts(representation: str, factors: LayerFactors) -> dict[str, float | None
         factors: adapters of one layer; a representation that is fitted is fitted to them as they are.
 
     Returns:
-        change → root mean square over adapters and features, √2 for adapters dealt anew; None where the
-        changed adapters do not have these features.
+        change → root mean square over adapters and features, √2 for adapters permuted; None where the
+        changed adapters do not have these features. A change that float32 has no room for is left out; so
+        are all where no feature differs between the adapters, because there is nothing to count in.
     """
     fitted = _fit(representation, factors)
     names, features = _features(representation, factors, fitted)
+    if not _spread(features).any():
+        return {}
+    changed = {change: _changed(apply, factors) for change, apply in CHANGES.items()}
     return {
-        change: _drift(representation, names, features, LayerFactors(*_changed(apply, factors)), fitted)
-        for change, apply in CHANGES.items()
+        change: _drift(representation, names, features, LayerFactors(down, up), fitted)
+        for change, (down, up) in changed.items()
+        if np.isfinite(down).all() and np.isfinite(up).all()
     }
 
 
@@ -74,9 +85,10 @@ def synthetic_factors(rank: int, n: int = 64, d_out: int = 48, d_in: int = 40) -
 
 
 def _changed(apply: Callable[..., Factors], factors: LayerFactors) -> Factors:
-    """Return the changed factors in float32, as a file would hold them."""
+    """Return the changed factors in float32, as a file would hold them; infinite where it could not."""
     down, up = factors.down.astype(np.float64), factors.up.astype(np.float64)
-    return tuple(x.astype(np.float32) for x in apply(down, up, np.random.default_rng(SEED)))
+    with np.errstate(over="ignore"):
+        return tuple(x.astype(np.float32) for x in apply(down, up, np.random.default_rng(SEED)))
 
 
 def _flip_signs(down: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Factors:
@@ -117,7 +129,7 @@ def _round_to_float16(down: np.ndarray, up: np.ndarray, rng: np.random.Generator
 def _round_to_int8(down: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Factors:
     """Return the factors rounded to 255 levels of the largest entry of each matrix."""
     steps = (np.abs(x).max(axis=(1, 2), keepdims=True) / 127 for x in (down, up))
-    return tuple(np.rint(x / step) * step for x, step in zip((down, up), steps, strict=True))
+    return tuple(np.rint(ratio(x, step)) * step for x, step in zip((down, up), steps, strict=True))
 
 
 CHANGES = {
@@ -168,8 +180,14 @@ def _drift(
     except LorascopeError:
         return None
     place = {name: index for index, name in enumerate(new_names)}
-    features, new_features = features.astype(np.float64), new_features.astype(np.float64)
-    moved = new_features[:, [place[name] for name in names]] - features
-    spread = features.std(axis=0)
-    varies = spread > CONSTANT_SPREAD * np.abs(features.mean(axis=0))
+    moved = new_features[:, [place[name] for name in names]].astype(np.float64) - features
+    spread = _spread(features)
+    varies = spread > 0
     return float(np.sqrt(np.mean((moved[:, varies] / spread[varies]) ** 2)))
+
+
+def _spread(features: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each feature between adapters, float64; 0 of a constant one."""
+    features = features.astype(np.float64)
+    spread = features.std(axis=0)
+    return np.where(spread > CONSTANT_SPREAD * np.abs(features.mean(axis=0)), spread, 0.0)

@@ -14,11 +14,20 @@ from lorascope.adapters.layer_sets import reference_layer_set
 from lorascope.computing import computing_versions
 from lorascope.files import read_json, write_bytes, write_json, write_table
 from lorascope.stats import comparisons, controls, details, drops, importance, passport, tables
-from lorascope.stats.adapter_map import adapter_map_table
+from lorascope.stats.adapter_map import adapter_map_table, no_map
 from lorascope.stats.adapters import Adapters, read_adapters
 from lorascope.stats.baseline import PERMUTATIONS
-from lorascope.stats.cells import CURVES, IDENTITY, TESTED_PARTS, Cell, read_cell, status_of
-from lorascope.stats.columns import test_counts
+from lorascope.stats.cells import (
+    CURVES,
+    DONE,
+    IDENTITY,
+    NOT_MEASURABLE,
+    TESTED_PARTS,
+    Cell,
+    read_cell,
+    status_of,
+)
+from lorascope.stats.columns import finite_table, test_counts
 from lorascope.stats.intervals import CONFIDENCE, RESAMPLING_SEED
 from lorascope.stats.scores import CALIBRATION_BINS
 from lorascope.stats.sizes import sizes_table
@@ -149,13 +158,14 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         "adapter_map": adapter_map_table(study["dataset"], placed, adapters.sanity),
         "sizes": sizes_table(curves, adapters),
     }
+    summary = {name: finite_table(table) for name, table in summary.items()}
     results = _head(study, manifest, adapters) | {
         "reference": reference,
         "passport": known,
         "curves": {"planned": len(curves), "absent": sum(not Path(path).exists() for path in curves)},
         "best": _best(summary["cells"]),
         "made_with": versions_of(path for entry in study["cells"] for path in entry["runs"]),
-        "analyses": {name: _analysis_status(entry) for name, entry in beside.items()},
+        "analyses": {name: _analysis_status(name, entry) for name, entry in beside.items()},
         **_body(summary, cells, adapters),
     }
     if known is not None:
@@ -185,8 +195,10 @@ def _head(study: dict, manifest: dict, adapters: Adapters) -> dict:
     }
 
 
-def _analysis_status(entry: dict) -> dict[str, str]:
+def _analysis_status(name: str, entry: dict) -> dict[str, str]:
     status, reason = status_of(list(entry["files"].values()), entry["log"])
+    if name == "adapter_map" and status == DONE and (nothing := no_map(entry["files"])):
+        status, reason = NOT_MEASURABLE, nothing
     return {"status": status, "reason": reason}
 
 

@@ -16,6 +16,8 @@ from lorascope.stats.scores import SCORES, probability_scores
 
 IDENTITY = ("dataset", "layer_set", "representation", "probe")
 DONE, PARTIAL, FAILED, MISSING = "done", "partial", "failed", "missing"
+# Of a step beside the cells that was made, and found that there is nothing to tell.
+NOT_MEASURABLE = "not measurable"
 
 TESTED_PARTS = ("validation", "test")
 

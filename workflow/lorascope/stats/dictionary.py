@@ -199,11 +199,12 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "test_units": _COUNTED["test_units"],
     },
     "invariance": {
-        "invariant": "whether every change that leaves ΔW alone stays within its tolerance",
+        "invariant": "whether every change that leaves ΔW alone stays within its tolerance; empty: unknown",
         "claimed": "whether the representation claims that",
-        "holds": "whether all that it claims stays within its tolerance, roundings too",
+        "holds": "whether all that it claims stays within its tolerance, roundings too; empty: unknown",
         **{f"drift_{change}": f"drift under: {_CHANGES[change]}" for change in CHANGES},
-        "adapters": "training adapters that were changed",
+        "reason": "why something is not measurable; empty where all is",
+        "adapters": "training adapters that were changed, at most",
     },
     "runs": {
         **_METRICS,
@@ -403,7 +404,8 @@ _PRACTICE = {
     "fixed split",
     "paired comparison": "`drops` (layer sets), `comparisons` (representations): same adapters, same seeds",
     "layer arms": "one row in `drops` per layer set of the study; `random_layers` holds as many random ones",
-    "calibration": "ECE, Brier, log-likelihood, `reliability`; abstention and conformal sets: not computed",
+    "calibration": "ECE, Brier, log-likelihood, `reliability`, at the `temperature` of each run; conformal sets "
+    "of new files (`lorascope predict`), calibrated on the test part; abstention: not computed",
     "robustness": "`invariance`: refactoring, float16 and int8 on the study's own adapters",
     "learning curve over data-set sizes": "`sizes`: nested shares of the training part; "
     "several data sets side by side by the target `scaling`",

@@ -38,7 +38,9 @@ class ClassMeans:
         from sklearn.decomposition import PCA
 
         most = min(components, *features.shape)
-        reduced = PCA(most, random_state=SEED).fit(features.astype(np.float64))
+        # It divides by the total variance, 0 where no feature differs; what comes out is not asked for.
+        with np.errstate(invalid="ignore"):
+            reduced = PCA(most, random_state=SEED).fit(features.astype(np.float64))
         places = reduced.transform(features.astype(np.float64))
         means = np.array([places[classes == code].mean(axis=0) for code in range(classes.max() + 1)])
         within = LedoitWolf(assume_centered=True).fit(places - means[classes])

@@ -19,7 +19,9 @@ def candidates(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Ca
     """One candidate a penalty."""
     from sklearn.kernel_ridge import KernelRidge
 
-    train = parts[TRAIN].features
+    # Squares of very large or small features leave float32; a power of two rounds nothing.
+    exponent = np.frexp(np.abs(parts[TRAIN].features).max())[1]
+    train = np.ldexp(parts[TRAIN].features, -exponent)
     targets = targets_of(parts[TRAIN].classes, int(parts[TRAIN].classes.max()) + 1)
     products = (train @ train.T).astype(np.float64)
     # Penalties count in units of the mean squared norm, so that they mean the same for every representation.
@@ -27,7 +29,7 @@ def candidates(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Ca
     for penalty in settings["penalties"]:
         model = KernelRidge(alpha=penalty, kernel="precomputed").fit(products / unit, targets)
         # Products with all training adapters, summed with the dual coefficients: products with one vector.
-        weights = linear_scores(train.T, model.dual_coef_ / unit)
+        weights = np.ldexp(linear_scores(train.T, model.dual_coef_ / unit), -exponent)
         yield linear_candidate({"penalty": penalty}, parts, weights, np.zeros(targets.shape[1]))
 
 
