@@ -6,6 +6,7 @@ import pytest
 
 from lorascope.files import read_table, write_table
 from lorascope.probes.train import load_cell, train_block
+from lorascope.stats.versions import versions_of
 from lorascope.study.config import load_section
 
 LAYER = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
@@ -62,6 +63,20 @@ def test_finished_seeds_are_not_trained_again_nor_features_read(files, tmp_path)
         raise AssertionError("read although nothing is missing")
 
     assert block(files, tmp_path / "cell", [3, 4], never) == []
+
+
+def test_a_block_says_what_made_each_of_its_seeds(files, tmp_path):
+    def versions(torch, device="cpu"):
+        return {"versions": {"torch": torch, "rich": "1.0"}, "device": device}
+
+    def train(seeds, provenance):
+        load_it, folder = lambda: load(files), tmp_path / "cell"
+        list(train_block(load_it, SETTINGS, seeds, "cpu", 1, folder, provenance))
+        return versions_of([folder / f"seeds-{seeds[0]}-{seeds[-1]}.runs.parquet"])
+
+    assert train([3, 4], versions("2.1")) == {"torch": ["2.1"], "device": ["cpu"]}
+    assert train([3, 4, 5], versions("2.2", "H100")) == {"torch": ["2.1", "2.2"], "device": ["H100", "cpu"]}
+    assert train([3, 4], versions("2.3")) == {"torch": ["2.1"], "device": ["cpu"]}
 
 
 def test_a_seed_without_its_row_of_scores_is_trained_again(files, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lorascope
-from lorascope.features.registry import of_matrices, parts
+from lorascope.features.registry import of_layers, of_matrices, parts
 from lorascope.probes.registry import PROBES
 from lorascope.study import keys, steps
 from lorascope.study.code import read_module
@@ -342,6 +342,26 @@ def test_trees_are_kept_beside_the_bytecode_and_never_read_without_their_source(
     file.write_text("ONE = 2\n")
     assert read_module(file)[0] != found[0]
     assert read_module(file)[1] == set()
+
+
+# What reads the options of a step and hands them over; and what no number depends on: the screen, the store,
+# devices (which files record and keys leave out), a picture, what is said of results.
+GLUE = ("argparse", "lorascope.cli", "lorascope.errors", "lorascope.files", "lorascope.leftovers")
+GLUE += ("lorascope.study.steps", "lorascope.study.config", "lorascope.study.plan", "lorascope.store")
+GLUE += ("lorascope.devices", "lorascope.features.device_blocks", "lorascope.zoo.samples")
+GLUE += ("lorascope.passport.words", "lorascope.sparse.verdict", "lorascope.sparse.document")
+GLUE += ("lorascope.report.document",)
+
+
+def test_what_the_command_calls_is_in_the_key_of_a_step():
+    named = [getattr(steps, name) for name in dir(steps) if name.isupper() and not name.startswith("_")]
+    named += [*map(steps.extract, of_matrices()), *map(steps.extract, of_layers()), steps.fit("delta_gram")]
+    named += [*map(steps.train, PROBES), steps.scale("mlp"), steps.sparse_train("dense")]
+    digested = set().union(*(keys._closure(tuple(one for one in part if "/" not in one)) for part in named))
+    for name in ("controls", "data", "features", "importance", "sparse", "sparse_results", "train", "zoo"):
+        called = {one for one in keys._imports(f"lorascope.cli.{name}") if not one.startswith(GLUE)}
+        assert called, name
+        assert called <= digested, name
 
 
 def test_the_command_decides_no_number():

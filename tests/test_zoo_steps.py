@@ -14,8 +14,9 @@ from lorascope.zoo import base, pictures
 from lorascope.zoo.base import SHIPPED, load_base, save_base
 from lorascope.zoo.images import load_images
 from lorascope.zoo.recipe import Recipe, assign
+from lorascope.zoo.samples import draw_samples
 from lorascope.zoo.shards import read_shard
-from lorascope.zoo.steps import compare_base_files, draw_samples, train_base_file, train_block_files
+from lorascope.zoo.steps import compare_base_files, train_base_file, train_block_files
 
 SETTINGS = {
     "adapters": 32,

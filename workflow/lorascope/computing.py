@@ -1,7 +1,7 @@
 """What can change the last digits of a number beside code, data and settings."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "numba", "llvmlite")
 BLAS, PROCESSOR, DEVICE = "BLAS", "processor", "device"
 COMPUTING = (*LIBRARIES, BLAS, PROCESSOR, DEVICE)
+MADE_WITH = "made_with"
 _CPU_FACTS = Path("/proc/cpuinfo")
 
 
@@ -22,6 +23,19 @@ def recorded_versions(about: Mapping) -> dict[str, str]:
     """Return those that the provenance of a file names, of :data:`COMPUTING`."""
     named = {**about.get("versions", {}), DEVICE: about.get(DEVICE)}
     return {name: named[name] for name in COMPUTING if named.get(name)}
+
+
+def made_with(files: Iterable[Mapping]) -> dict[str, list[str]]:
+    """Return name → the versions that the provenance of some files names, sorted.
+
+    A file that was put together from others says what made these, under :data:`MADE_WITH`.
+    """
+    found: dict[str, set[str]] = {}
+    for about in files:
+        own = {name: [named] for name, named in recorded_versions(about).items()}
+        for name, versions in about.get(MADE_WITH, own).items():
+            found.setdefault(name, set()).update(versions)
+    return {name: sorted(found[name]) for name in COMPUTING if name in found}
 
 
 def blas() -> str:

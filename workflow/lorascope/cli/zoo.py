@@ -48,7 +48,7 @@ def _zoo_train(options: argparse.Namespace) -> None:
 
 
 def _zoo_picture(options: argparse.Namespace) -> None:
-    from lorascope.zoo.steps import draw_samples
+    from lorascope.zoo.samples import draw_samples
 
     draw_samples(options.settings, options.base, options.shards, options.out)
 

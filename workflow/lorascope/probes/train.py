@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from lorascope.adapters.names import DOWN, UP
+from lorascope.computing import MADE_WITH, made_with
 from lorascope.data.split import ALL, PARTS, TEST, TRAIN, VALIDATION
 from lorascope.errors import LorascopeError
 from lorascope.features.layers import DELTA
 from lorascope.features.read import matrix_of, read_features
 from lorascope.features.registry import is_layered, is_scaled_by_layer
-from lorascope.files import read_table, write_table
+from lorascope.files import read_metadata, read_table, write_table
 from lorascope.probes.metrics import auroc, confusion_matrix, cross_entropy, macro_scores
 from lorascope.probes.registry import is_standardised, run_probe
 from lorascope.probes.runs import Part, Run
@@ -122,6 +123,9 @@ def train_block(
             write_table(_seed_file(folder, run.seed, "details"), _details_row(run, cell), provenance)
             write_table(_seed_file(folder, run.seed, "runs"), row, provenance)
             yield _log_line(row.to_pylist()[0])
+    # Seeds that an earlier call has left may have been trained by other libraries or elsewhere.
+    trained = made_with(read_metadata(_seed_file(folder, seed, "runs")) for seed in seeds)
+    provenance = {**provenance, MADE_WITH: trained}
     for kind in ("details", "runs"):
         tables = [read_table(_seed_file(folder, seed, kind)) for seed in seeds]
         name = f"seeds-{seeds[0]}-{seeds[-1]}.{kind}.parquet"

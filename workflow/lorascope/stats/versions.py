@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from lorascope.computing import recorded_versions
+from lorascope.computing import made_with
 from lorascope.files import read_metadata
 
 
@@ -13,12 +13,7 @@ def versions_of(paths: Iterable[str | Path]) -> dict[str, list[str]]:
     Raises:
         LorascopeError: a file is damaged.
     """
-    made_with: dict[str, set[str]] = {}
-    for path in map(Path, paths):
-        recorded = recorded_versions(read_metadata(path)) if path.exists() else {}
-        for name, found in recorded.items():
-            made_with.setdefault(name, set()).add(found)
-    return {name: sorted(made_with[name]) for name in sorted(made_with)}
+    return made_with(read_metadata(path) for path in map(Path, paths) if path.exists())
 
 
 def differing(made_with: dict[str, list[str]], present: dict[str, str]) -> dict[str, list[str]]:

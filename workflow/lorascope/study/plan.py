@@ -345,7 +345,7 @@ class Plan:
     def control_key(self, dataset: str) -> str:
         """Return the key of the controls of a data set."""
         features = [
-            [self.feature_key(dataset, part) for part in parts(name)]
+            [name, *(self.feature_key(dataset, part) for part in parts(name))]
             for name in self.config["representations"]
         ]
         layers = [(name, self.layer_set(dataset, name)) for name in self.config["layer_sets"]]

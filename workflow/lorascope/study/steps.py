@@ -6,9 +6,9 @@ from lorascope.probes import registry as probes
 
 _TEMPLATES = "report/templates"
 
-ZOO_BASE = ("lorascope.zoo.base",)
+ZOO_BASE = ("lorascope.zoo.base", "lorascope.zoo.images")
 SHIPPED_BASE = ("zoo/base.safetensors",)
-ZOO_TRAIN = ("lorascope.zoo.train", "lorascope.zoo.shards")
+ZOO_TRAIN = ("lorascope.zoo.steps",)
 PREPARE = ("lorascope.data.prepare", "lorascope.data.sources")
 LABEL = ("lorascope.data.labels",)
 PASSPORT = ("lorascope.passport.passport",)

@@ -1,23 +1,19 @@
-"""The zoo's steps as the command calls them: settings and paths in, files out."""
+"""How the zoo is trained, as the command asks for it: settings and paths in, files out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import torch
 
 from lorascope.computing import DEVICE, computing_versions
 from lorascope.errors import LorascopeError
-from lorascope.files import write_bytes, write_json, write_table
+from lorascope.files import write_json, write_table
 from lorascope.zoo.base import TOLERANCE, held_out_losses, load_base, save_base, train_base
 from lorascope.zoo.images import Images, load_images
-from lorascope.zoo.lora import Factors
 from lorascope.zoo.recipe import Recipe, assign
-from lorascope.zoo.shards import Shard, read_shard, write_shard
+from lorascope.zoo.shards import Shard, write_shard
 from lorascope.zoo.train import Trained, train_adapters
-
-ADAPTERS_PER_CLASS = 2
 
 
 def train_base_file(settings: Mapping, out_path: str | Path) -> None:
@@ -77,44 +73,6 @@ def train_block_files(
     factors = {name: (A.numpy(), B.numpy()) for name, (A, B) in trained.factors.items()}
     ids = table["adapter"].to_pylist()
     write_shard(out_safetensors, Shard(ids, recipe.rank, recipe.rank, recipe.settings(), factors))
-
-
-def draw_samples(
-    settings: Mapping, base_path: str | Path | None, shard_paths: Sequence[str | Path], out_png: str | Path
-) -> None:
-    """Draw samples of the base and of the first two adapters of every class that ``shard_paths`` hold."""
-    # In here because matplotlib takes a second to import, which training has no use for.
-    from lorascope.zoo.pictures import AMPLIFIED, draw_adapters, draw_base, page
-
-    recipe = Recipe.from_settings(settings)
-    base = load_base(recipe, base_path)
-    shards = [read_shard(path) for path in shard_paths]
-    labels = _labels(recipe, [adapter for shard in shards for adapter in shard.adapters])
-    rows = {name: np.flatnonzero(labels == name)[:ADAPTERS_PER_CLASS] for name in recipe.classes}
-    rows = {name: of_class for name, of_class in rows.items() if len(of_class)}
-    # All adapters in one batch: small batches spend their time on calls, not on numbers.
-    factors = _selected(shards, np.concatenate(list(rows.values())))
-    borders = np.cumsum([len(of_class) for of_class in rows.values()])[:-1]
-    trained, amplified = (
-        dict(zip(rows, np.split(draw_adapters(recipe, base, factors, strength), borders), strict=True))
-        for strength in (1, AMPLIFIED)
-    )
-    write_bytes(out_png, page(draw_base(recipe, base), trained, amplified))
-
-
-def _labels(recipe: Recipe, adapters: list[str]) -> np.ndarray:
-    table = assign(recipe, _images(recipe))
-    label_of = dict(zip(table["adapter"].to_pylist(), table["label"].to_pylist(), strict=True))
-    return np.array([label_of[adapter] for adapter in adapters])
-
-
-def _selected(shards: list[Shard], rows: np.ndarray) -> Factors:
-    """Return the given rows of all shards' adapters, counted through."""
-    whole = {
-        name: [np.concatenate([shard.factors[name][side] for shard in shards]) for side in (0, 1)]
-        for name in shards[0].factors
-    }
-    return {name: (torch.from_numpy(A[rows]), torch.from_numpy(B[rows])) for name, (A, B) in whole.items()}
 
 
 def _with_losses(table: pa.Table, trained: Trained) -> pa.Table:
