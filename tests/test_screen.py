@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from snakemake.cli import main
+from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from lorascope.errors import LorascopeError
@@ -90,6 +91,12 @@ def test_a_dry_run_of_the_default_study_is_short(tmp_path, capfd):
     assert out[-1] == "This was a dry run: nothing was made."
 
 
+def test_a_dry_run_says_why_when_it_is_asked_to(tmp_path, capfd):
+    code, out, err = plan(tmp_path, capfd, "sanity", "--quiet", "host")
+    assert (code, err) == (0, [])
+    assert out[out.index("Lay out the weights of sanity") + 1].startswith("    Missing output files: ")
+
+
 def test_every_profile_has_the_same_screen():
     profiles = {path.parent.name: yaml.safe_load(path.read_text()) for path in ROOT.glob("profiles/*/*.yaml")}
     assert len(profiles) == 5
@@ -148,7 +155,7 @@ def test_closing_lines_say_what_why_where_and_how_to_go_on(monkeypatch):
 class Settings:
     printshellcmds = nocolor = debug_dag = verbose = dryrun = stdout = False
     show_failed_logs = True
-    quiet = ()
+    quiet = frozenset({Quietness.HOST, Quietness.REASON})
 
 
 @pytest.fixture
@@ -177,6 +184,7 @@ def start(handler, job, what, log):
         output=["a"],
         benchmark="logs/zoo/train/stats/all.mlp.0123456789.seeds-1-2.tsv",
         wildcards={},
+        reason="Missing output files: a",
     )
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from lorascope.cli.cards import bar_of
 from lorascope.features.file_weights import FittedFile
-from lorascope.report.numbers import percent
+from lorascope.report.numbers import percent, plural
 from lorascope.study.finished import FinishedCell, FinishedStudy
 from lorascope.study.predict import COVERAGE, Card
 from lorascope.study.similar import Neighbour
@@ -34,7 +34,7 @@ def print_prediction(card: Card, cell: FinishedCell, study: FinishedStudy) -> No
         layers.add_row(Text(effect.layer), f"{effect.loss:+.2f}")
     console.print("layers that decided (log-odds that go without the layer)")
     console.print(layers)
-    where = f"{cell.representation}, {cell.layer_set} layers, {cell.probe}, {len(cell.seeds)} seed(s)"
+    where = f"{cell.representation}, {cell.layer_set} layers, {cell.probe}, {plural(len(cell.seeds), 'seed')}"
     console.print(f"from {study.folder}: {where}; test accuracy {percent(cell.test_accuracy)}", markup=False)
     for warning in [*card.warnings, *([SANITY_WARNING] if study.results["sanity"] else [])]:
         console.print(Text(f"warning: {warning}", style="red"))

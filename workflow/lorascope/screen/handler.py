@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from snakemake.logging import is_quiet_about
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -171,10 +172,10 @@ class LogHandler(LogHandlerBase):
         # What makes no file is a name that was asked for.
         if self._display or not record.output:
             return
-        if self.common_settings.dryrun:
-            self._print(what)
-        else:
-            self._print(f"{time.strftime('%H:%M:%S')} [{self._jobs.done} of {self._jobs.total} done] {what}")
+        when = f"{time.strftime('%H:%M:%S')} [{self._jobs.done} of {self._jobs.total} done] "
+        self._print(what if self.common_settings.dryrun else when + what)
+        if not is_quiet_about(self.common_settings.quiet or (), "reason"):
+            self._print(f"    {record.reason}")
 
     def _show_end(self, record: logging.LogRecord) -> None:
         log = self._told.pop(record.job_id, "")
