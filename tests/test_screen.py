@@ -246,6 +246,18 @@ def test_a_run_without_an_end_has_no_answer(handler, capsys):
     assert "Stopped. What is done is kept; go on with: " in err
 
 
+def test_a_job_that_was_stopped_has_not_failed(handler, tmp_path, capsys):
+    """Ctrl-C reaches the jobs before snakemake says so."""
+    log = tmp_path / "a.log"
+    log.write_text("Traceback (most recent call last):\n  File\nKeyboardInterrupt\n")
+    start(handler, 1, "Train one", log)
+    capsys.readouterr()
+    tell(handler, event=LogEvent.JOB_ERROR, jobid=1, rule_name="train", rule_msg=None, log=[str(log)])
+    handler.close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Stopped. ")
+
+
 def test_an_answer_that_cannot_be_read_is_a_line(handler, capsys):
     def broken():
         raise LorascopeError("results.json: damaged")

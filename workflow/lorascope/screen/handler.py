@@ -189,6 +189,9 @@ class LogHandler(LogHandlerBase):
     def _show_failure(self, record: logging.LogRecord) -> None:
         what = self._jobs.what(record.jobid) or record.rule_name
         failure = Failure.of(what, record.log, self._deaths, record.rule_msg)
+        if self._stopped or failure.is_stop:
+            self._stopped = True
+            return
         self._jobs.fail(record.jobid, failure)
         self._print(f"Failed: {what}: {failure.why}", is_error=True)
         if failure.is_bug and self.common_settings.show_failed_logs:
@@ -220,10 +223,10 @@ class LogHandler(LogHandlerBase):
         self.close_display()
         if self._succeeded:
             self._say(self._answer())
-        elif self._jobs.failures:
-            self._print("\n".join(closing_lines(list(self._jobs.failures.values()))))
         elif self._stopped:
             self._print(f"Stopped. What is done is kept; go on with: {same_command()}")
+        elif self._jobs.failures:
+            self._print("\n".join(closing_lines(list(self._jobs.failures.values()))))
 
     def _say(self, lines: Sequence[str]) -> None:
         """Print the answer to stdout, so that `snakemake > answer.txt` keeps it and nothing else."""
