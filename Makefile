@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test test-faults test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train clean-venv
+.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test mutants test-faults test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train bench-protocol clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -22,7 +22,7 @@ study-sparse: setup
 
 # Both studies (what is done already costs nothing), then their method tables.
 leaderboard: study-1k study-hard
-	$(BIN)/lorascope leaderboard results/studies/study-1k/zoo-1k results/studies/study-hard/zoo-hard --out docs/leaderboard.md
+	$(BIN)/lorascope leaderboard study-1k study-hard --out docs/leaderboard.md
 
 # How many adapters it takes, on the zoos of both studies: curves, and their table and picture in the document.
 scaling: setup
@@ -63,6 +63,10 @@ test-faults: setup-dev
 	LORASCOPE_FAULTS=all LORASCOPE_FAULTS_JSON=$(CURDIR)/.faults.json \
 	  $(BIN)/python -m pytest tests/faults $(ARGS); status=$$?; \
 	  $(BIN)/python tests/faults/table.py .faults.json docs/reliability.md; rm .faults.json; exit $$status
+
+# Fifty changes of the modules that make the numbers, one at a time: which of them no test notices.
+mutants: setup-dev
+	$(BIN)/python tests/mutants/run.py $(ARGS)
 
 test-fast: setup-dev
 	$(BIN)/python -m pytest -m "not slow" $(ARGS)
@@ -107,6 +111,11 @@ bench-dag: setup-dev
 
 bench-train: setup-dev
 	$(BIN)/python benchmarks/train.py $(ARGS)
+
+# The probe `mlp` beside a plain PyTorch training: 50 seeds each on two representations of 1,000 adapters.
+bench-protocol: setup-dev
+	$(BIN)/snakemake stats frequency --cores $(CORES) --configfile studies/study-1k.yaml --config 'probes=[majority]' 'layer_sets=[all]'
+	$(BIN)/python benchmarks/protocol.py $(ARGS)
 
 clean-venv:
 	rm -rf $(VENV)

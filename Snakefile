@@ -18,7 +18,7 @@ include: "workflow/rules/common.smk"
 rule report:
     """The page of every data set of the study."""
     input:
-        results_with("report/index.html"),
+        results_with(["report/index.html", "probes.json"]),
     localrule: True
     message:
         "Target {rule} is complete"

@@ -21,7 +21,7 @@ import yaml
 from extract import HERE, machine
 
 from lorascope.adapters.layer_sets import GROUPINGS
-from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
+from lorascope.features.registry import REPRESENTATIONS
 
 sys.path.append(str(HERE.parent / "tests"))
 from published import NARROW, make_dataset, make_weights
@@ -29,7 +29,7 @@ from published import NARROW, make_dataset, make_weights
 ADAPTERS, SEEDS = 30, 10
 SETTINGS = {
     "dataset": ["one", "two", "three", "four"],
-    "representations": [*REPRESENTATIONS, *LAYER_REPRESENTATIONS],
+    "representations": list(REPRESENTATIONS),
     "probes": ["mlp", "gl_net"],
     "layer_sets": ["all", "visual", "text"],
     "seeds": SEEDS,

@@ -206,9 +206,9 @@ def at_once_and_in_turn(folder: str, n_adapters: int, representations: list[str]
 
 def measurements(folder: str, n_adapters: int, sample: int) -> dict[str, Callable[[], dict]]:
     """Return what to measure beside the limit, by name, in this order."""
-    from lorascope.features.registry import REPRESENTATIONS, parts
+    from lorascope.features.registry import of_matrices, parts
 
-    computed = [name for name in REPRESENTATIONS if parts(name) == (name,)]
+    computed = [name for name in of_matrices() if parts(name) == (name,)]
     groups = list(published_shape.GROUPS)
     extraction = (measure_extraction, folder, n_adapters)
     return {

@@ -21,7 +21,7 @@ from extract import HERE, machine
 
 sys.path.append(str(HERE.parent / "tests"))
 import published
-from lorascope.features.registry import REPRESENTATIONS
+from lorascope.features.registry import of_matrices
 
 SIGNAL = 0.05
 BIN = Path(sys.executable).parent
@@ -33,7 +33,7 @@ def run_study(folder: Path, n_adapters: int, cores: int, seeds: int) -> tuple[fl
     settings = {
         "dataset": "bench",
         "datasets": {"bench": {"source": "disk", "path": "set", "label": "category_label"}},
-        "representations": list(REPRESENTATIONS),
+        "representations": list(of_matrices()),
         "seeds": seeds,
     }
     (folder / "study.json").write_text(json.dumps(settings))
@@ -72,7 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         seconds, steps = run_study(Path(folder), options.adapters, options.cores, options.seeds)
-    cells = f"{len(REPRESENTATIONS)} representations, 2 layer sets, {options.seeds} seeds"
+    cells = f"{len(of_matrices())} representations, 2 layer sets, {options.seeds} seeds"
     lines = [
         f"{date.today()}, {machine()}.",
         "",

@@ -45,7 +45,7 @@ def measure(n_features: int, seeds: range, device: str, cores: int, rounds: int)
     parts, settings, short = make_parts(n_features), MLPSettings(), MLPSettings(epochs=1)
     with ProcessPoolExecutor(cores, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         sides = {
-            "plain": lambda settings: [train_plain(parts, CLASSES, settings, seed) for seed in seeds],
+            "plain": lambda settings: [_train_plain(parts, settings, seed) for seed in seeds],
             "one batch": lambda settings: _outcomes(
                 parts, list(train_mlp(parts, CLASSES, settings, seeds, device, as_one_batch=True))
             ),
@@ -59,6 +59,11 @@ def measure(n_features: int, seeds: range, device: str, cores: int, rounds: int)
             train(short)
         rounds_ = [{name: _timed(train, settings) for name, train in sides.items()} for _ in range(rounds)]
     return _row(n_features, len(seeds), rounds_)
+
+
+def _train_plain(parts: dict[str, Part], settings: MLPSettings, seed: int) -> tuple[float, int]:
+    outcome = train_plain(parts, CLASSES, settings, seed)["loss"]
+    return outcome.test, outcome.epochs
 
 
 def _train_one(parts: dict[str, Part], settings: MLPSettings, seed: int) -> tuple[float, int]:

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import settings
 
-settings.register_profile("lorascope", deadline=None, print_blob=True)
+# The same examples in every run; `--hypothesis-profile random` looks for others.
+settings.register_profile("random", deadline=None, print_blob=True)
+settings.register_profile("lorascope", settings.get_profile("random"), derandomize=True)
 settings.load_profile("lorascope")
 
 

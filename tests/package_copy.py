@@ -19,7 +19,7 @@ class PackageCopy:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(Path(lorascope.__file__).parent, self.root, ignore=ignored)
 
-    def append(self, file: str, text: str = "# a comment\n") -> None:
+    def append(self, file: str, text: str = "EDITED = True\n") -> None:
         """Add a line, or several, to a module; to a new one where there is none."""
         with (self.root / file).open("a") as opened:
             opened.write(text)
@@ -28,5 +28,5 @@ class PackageCopy:
     @staticmethod
     def forget() -> None:
         """Make keys read the source again; within a run nothing is read twice."""
-        for cached in (keys.code_digest, keys._source, keys._imports):
+        for cached in (keys.code_digest, keys._path, keys._module, keys._imports):
             cached.cache_clear()

@@ -45,6 +45,8 @@ def write_run(folder, gate, seed, accuracies, *, rate=1.0, seconds=2.0, scoring=
         "gate": gate,
         "parameters": 12_345,
         "training_samples": SAMPLES,
+        "validation_samples": SAMPLES,
+        "test_samples": SAMPLES,
         "classes": 10,
         "image_shape": [8, 8, 1],
         "flops_per_sample": {"forward": FORWARD, "backward": BACKWARD},

@@ -12,7 +12,7 @@ from lorascope.files import write_json, write_table
 
 CLASSES = ("airplane", "bird", "cat", "car", "dog", "fish", "fruit", "ship", "snake", "vegetable")
 GRID = np.linspace(0, 1, 101)
-SETTINGS = {"probes": {"mlp": {"seeds": 3}}, "split": {"seed": 42}}
+SETTINGS = {"study": "default", "probes": {"mlp": {"seeds": 3}}, "split": {"seed": 42}}
 
 
 def make_study(
@@ -145,7 +145,8 @@ def _certificate(representation: str) -> dict:
     drifts = dict.fromkeys(
         ("signs", "rescaling", "basis", "refactoring", "padding"), 0.0 if invariant else 2.0
     )
-    names = {"representation": representation, "invariant": invariant, "claimed": invariant, "holds": True}
+    names = {"representation": representation, "claimed": invariant}
+    names |= {"invariant": invariant, "holds": True, "reason": None}
     return {**names, "drifts": {**drifts, "float16": 3e-4, "int8": 4e-3}}
 
 
@@ -252,7 +253,8 @@ class Synthetic:
         epochs = int(self.rng.integers(20, 40))
         probabilities = {part: self.probabilities(part) for part in ("validation", "test")}
         named = {part: values.argmax(axis=1) for part, values in probabilities.items()}
-        row = {**self.identity, "seed": seed, "train_accuracy": 1.0}
+        row = {**self.identity, "seed": seed}
+        row |= {f"train_{name}": 1.0 for name in ("accuracy", "f1", "precision", "recall", "auroc")}
         row |= {f"{part}_accuracy": float(np.mean(named[part] == self.parts[part])) for part in named}
         for part in ("validation", "test"):
             arguments = {"average": "macro", "zero_division": 0}
@@ -265,7 +267,8 @@ class Synthetic:
             "epochs": epochs,
             "seconds": 0.02 * epochs * (1 + self.layers / 32 + self.accuracy),
         }
-        row |= {"foreign_auroc": self.foreign_auroc, "features": self.layers * 20, "layers": self.layers}
+        row |= {"foreign_auroc": self.foreign_auroc, "temperature": 1.0}
+        row |= {"features": self.layers * 20, "layers": self.layers}
         return row, {"seed": seed, **self.details(epochs, probabilities, named)}
 
     def details(self, epochs: int, probabilities: dict, named: dict) -> dict:

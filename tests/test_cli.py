@@ -14,6 +14,7 @@ import published
 from lorascope import __version__
 from lorascope.cli import THREAD_VARIABLES, main
 from lorascope.cli.bars import bar
+from lorascope.computing import COMPUTING, recorded_versions
 from lorascope.features.registry import feature_count
 from lorascope.files import read_json, read_metadata, read_table
 
@@ -128,6 +129,8 @@ def test_from_a_data_set_to_a_trained_cell(folder, capsys):
     assert origin["key"] == "0011223344"
     assert origin["settings"] == {"representation": "stats", "group": "attn1"}
     assert {"lorascope", "numpy", "pyarrow", "torch", "python"} <= set(origin["versions"])
+    for file in ("cell/seeds-7-8.runs.parquet", "cell/seeds/seed-8.details.parquet"):
+        assert list(recorded_versions(read_metadata(file))) == list(COMPUTING), "its device too"
 
 
 def test_duplicates_are_reported(folder, capsys):
@@ -159,7 +162,7 @@ def test_an_empty_data_set(folder, refuses):
 
 
 def test_a_data_set_that_is_not_there(refuses):
-    refuses("absent: neither a data set", *prepare('{"source": "disk", "path": "absent"}'))
+    refuses("absent: no such folder", *prepare('{"source": "disk", "path": "absent"}'))
 
 
 def test_columns_that_are_neither_attn1_nor_attn2(folder, refuses):
@@ -205,7 +208,7 @@ def test_steps_out_of_order(refuses):
 def test_representations_and_groups_that_do_not_exist(folder, refuses, capsys):
     assert main(prepare(save(folder / "set"))) == 0
     capsys.readouterr()
-    refuses("representation 'spectrum' is not known; choose from: simple_stats", *extract("spectrum"))
+    refuses("representation 'spectrum' is not known; choose from: canonical", *extract("spectrum"))
     refuses("'ensemble' has no features of its own; extract spectral", *extract("ensemble"))
     refuses("layers.parquet: no layer group 'attn2'", *extract("stats", "attn2"))
     assert not Path("features.parquet").exists()

@@ -1,5 +1,6 @@
 """Compiled loops: what they take, where their machine code is kept, and that NaN stays NaN."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from lorascope import compiled as compiled_module
 from lorascope.compiled import compiled, float32, float64, int64, part_of_loops
 
 ONE = np.float64(1)
@@ -154,6 +156,88 @@ def test_machine_code_is_made_once_and_kept_beside_the_source(in_a_process, tmp_
     source = tmp_path / "loops.py"
     source.write_text(source.read_text() + "\n# edited\n")
     assert in_a_process()
+
+
+@pytest.fixture
+def scaled(tmp_path):
+    """Return a function that runs a loop with constants of another file: what it found, and object files."""
+    (tmp_path / "constants.py").write_text(
+        "import numpy as np\nFACTOR = np.float64(3)\nTABLE = np.arange(2.0)\n"
+    )
+    (tmp_path / "loops.py").write_text(
+        textwrap.dedent("""
+            import numpy as np
+            import constants
+            from constants import FACTOR
+            from lorascope.compiled import compiled, float64, part_of_loops
+            HALF, TABLE = FACTOR / 2, constants.TABLE
+
+            @part_of_loops
+            def halved(value):
+                return HALF * value
+
+            @compiled
+            def scale(values: float64[1]):
+                values[0] *= FACTOR
+                values[1] = halved(values[1])
+                values[2] *= constants.FACTOR
+                values[3] = TABLE[1]
+
+            values = np.ones(4)
+            scale(values)
+            print(*values)
+        """)
+    )
+
+    def run(old="", new=""):
+        constants = tmp_path / "constants.py"
+        constants.write_text(constants.read_text().replace(old, new))
+        command = [sys.executable, "-B", str(tmp_path / "loops.py")]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return [float(word) for word in done.stdout.split()], len(list(tmp_path.glob("__pycache__/*.o")))
+
+    return run
+
+
+def test_a_constant_from_another_file_makes_other_machine_code(scaled):
+    assert scaled() == ([3, 1.5, 3, 1], 1)
+    assert scaled() == ([3, 1.5, 3, 1], 1)
+    assert scaled("float64(3)", "float64(5)") == ([5, 2.5, 5, 1], 2)
+    assert scaled("arange(2.0)", "arange(2.0) * 7") == ([5, 2.5, 5, 7], 3)
+    assert scaled("float64(5)", "float64(3)")[0] == [3, 1.5, 3, 7]
+
+
+def test_machine_code_is_named_by_what_it_is_compiled_with_for_and_from(monkeypatch):
+    def double(values: float64[1]):
+        values[0] *= 2
+
+    def name(function=double, fused=False):
+        return compiled(function, fused=fused)._file_name
+
+    def other(values: float32[1]):
+        values[0] *= 2
+
+    names = {name(), name(fused=True)}
+    other.__name__ = "double"
+    names.add(name(other))
+    version = importlib.metadata.version
+    for package in ("numba", "llvmlite"):
+        monkeypatch.setattr(
+            importlib.metadata, "version", lambda one, of=package: version(one) + ".1" * (one == of)
+        )
+        names.add(name())
+    monkeypatch.undo()
+    for asked in ("get_default_triple", "get_host_cpu_name"):
+        monkeypatch.setattr(compiled_module.llvm, asked, lambda: "another")
+        names.add(name())
+        monkeypatch.undo()
+    features = compiled_module.llvm.get_host_cpu_features()
+    features["avx512f"] = not features.get("avx512f", False)
+    monkeypatch.setattr(compiled_module.llvm, "get_host_cpu_features", lambda: features)
+    names.add(name())
+    monkeypatch.undo()
+    assert len(names) == 8
+    assert name() in names
 
 
 def test_where_the_source_cannot_be_written_the_users_cache_keeps_it(in_a_process, tmp_path):

@@ -194,6 +194,29 @@ def test_empty_values_are_refused(prepared, refused, role):
         label(prepared(mine=values), **{role: "mine"})
 
 
+def test_absent_numbers_are_empty_too(prepared, refused):
+    numbers = pa.array([1.0, 2.0, float("nan")] * 20)
+    with refused(r"mine: label column 'number' is empty in 20 row\(s\), first in row 2"):
+        label(prepared(number=numbers), "number")
+
+
+def test_a_split_of_the_source_that_trains_on_some_classes_only_is_refused(prepared, refused):
+    classes = published.make_metadata(N)["category_label"].to_pylist()
+    parts = ["test" if name == "cat" else PARTS[row // 20] for row, name in enumerate(classes)]
+    with refused("mine: column 'split' has no training adapter of cat; move some there"):
+        label(prepared(split=pa.array(parts)))
+
+
+def test_adapters_without_any_update_are_no_duplicates(prepared):
+    """One in every group: as a set of duplicates they would tie all groups, and no split were left."""
+    weights = {column: values.copy() for column, values in one_layer().items()}
+    for values in weights.values():
+        values[::5] = 0
+    table, manifest = label(prepared(weights), group="category_name")
+    assert manifest["duplicates"] == []
+    assert set(table["split"].to_pylist()) == set(PARTS)
+
+
 def test_one_class_is_refused(prepared, refused):
     with refused(r"mine: only one class \('cat'\)"):
         label(prepared(category_label=pa.array(["cat"] * N)))

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from layered import RANKS, dense, fitted_to, random_factors
 from lorascope.features.delta_axes import AxesFitter
 from lorascope.features.layer_factors import NEGLIGIBLE, LayerFactors
-from lorascope.features.registry import LAYER_REPRESENTATIONS, load_layer
+from lorascope.features.registry import load_layer, of_layers
 
 
 @pytest.mark.parametrize("rank", RANKS)
@@ -70,7 +70,7 @@ def test_small_singular_values_keep_their_digits():
 EXTREMES = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
-@pytest.mark.parametrize("name", LAYER_REPRESENTATIONS)
+@pytest.mark.parametrize("name", of_layers())
 @given(
     down=hnp.arrays(np.float32, (3, 2, 6), elements=EXTREMES),
     up=hnp.arrays(np.float32, (3, 5, 2), elements=EXTREMES),
@@ -82,7 +82,7 @@ def test_any_finite_factors_have_finite_features(name, down, up):
 
 
 @pytest.mark.parametrize("rank", [1, 3])
-@pytest.mark.parametrize("name", LAYER_REPRESENTATIONS)
+@pytest.mark.parametrize("name", of_layers())
 def test_nothing_is_as_large_as_the_update(name, rank):
     large, few = 6000, 2
     factors = random_factors(rank, n=few + 4, d_out=large, d_in=large)

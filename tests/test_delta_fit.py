@@ -10,15 +10,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from layered import LayerWeights, feature_dict, fitted_to
-from lorascope.features import delta_kernel, layer_weights, layers, pca
+from lorascope.features import layer_weights, layers
 from lorascope.features.fit import fit, load_fit
 from lorascope.features.layer_factors import LayerFactors
 from lorascope.features.layers import extract_layers
 from lorascope.features.read import matrix_of, read_features
-from lorascope.features.registry import LAYER_REPRESENTATIONS, load_layer
+from lorascope.features.registry import load_layer, of_layers
+from lorascope.features.representations import delta_kernel, pca
 from lorascope.files import read_metadata
 
-FITTED = tuple(name for name in LAYER_REPRESENTATIONS if load_layer(name).FITTED)
+FITTED = tuple(name for name in of_layers() if load_layer(name).FITTED)
 TRAIN = np.arange(30) % 3 > 0
 
 
@@ -32,7 +33,7 @@ def fit_and_extract(weights, name, folder, rows=TRAIN):
     return path, folder / f"{name}.parquet"
 
 
-@pytest.mark.parametrize("name", LAYER_REPRESENTATIONS)
+@pytest.mark.parametrize("name", of_layers())
 def test_columns_are_the_features_of_each_layer_in_order(tmp_path, name):
     weights = LayerWeights()
     _, path = fit_and_extract(weights, name, tmp_path)
@@ -109,10 +110,10 @@ def test_a_sample_is_of_the_training_part_and_the_same_for_every_layer(tmp_path,
 
 def test_blocks_and_row_groups_change_no_more_than_rounding(tmp_path, monkeypatch):
     weights = LayerWeights()
-    whole = {name: fit_and_extract(weights, name, tmp_path / "whole") for name in LAYER_REPRESENTATIONS}
+    whole = {name: fit_and_extract(weights, name, tmp_path / "whole") for name in of_layers()}
     monkeypatch.setattr(layer_weights, "BLOCK_ENTRIES", 400)
     monkeypatch.setattr(layers, "CHUNK_ENTRIES", 2000)
-    for name in LAYER_REPRESENTATIONS:
+    for name in of_layers():
         _, path = fit_and_extract(weights, name, tmp_path / "pieces")
         expected, found = read_features([whole[name][1]]), read_features([path])
         assert found[1] == expected[1]
@@ -126,10 +127,11 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from layered import LayerWeights
-from test_delta_fit import LAYER_REPRESENTATIONS, fit_and_extract
+from lorascope.features.registry import of_layers
+from test_delta_fit import fit_and_extract
 import numpy as np
 weights = LayerWeights(200, [(320, 320, 1), (100, 64, 4)])
-for name in LAYER_REPRESENTATIONS:
+for name in of_layers():
     fit_and_extract(weights, name, Path(sys.argv[2]), np.arange(200) % 3 > 0)
 assert not {"torch", "scipy", "pandas", "matplotlib", "datasets"} & set(sys.modules)
 """
@@ -143,7 +145,7 @@ def digests_with_threads(threads, folder, tests):
 
 def test_two_threads_give_the_bytes_of_one_and_nothing_heavy_is_imported(tmp_path, request):
     one = digests_with_threads("1", tmp_path / "one", request.path.parent)
-    assert len(one) == len(LAYER_REPRESENTATIONS) + len(FITTED)
+    assert len(one) == len(of_layers()) + len(FITTED)
     assert digests_with_threads("2", tmp_path / "two", request.path.parent) == one
 
 
@@ -196,7 +198,7 @@ def test_a_fit_serves_adapters_of_another_rank(tmp_path):
 
 
 def test_unknown_representations_and_half_layers_are_refused(tmp_path, refused):
-    with refused("'delta' is not known; choose from: delta_spectrum"):
+    with refused("'delta' is not known; choose from: canonical"):
         extract_layers(LayerWeights(), "delta", tmp_path / "features")
     weights = LayerWeights()
     del weights.matrices[3]

@@ -16,15 +16,15 @@ from lorascope.features.invariance import (
     synthetic_factors,
 )
 from lorascope.features.layer_factors import LayerFactors
-from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS, load_layer
+from lorascope.features.registry import load_layer, of_layers, of_matrices
 
-GAUGE_FREE = tuple(name for name in LAYER_REPRESENTATIONS if name not in ("flat", "pca"))
+GAUGE_FREE = tuple(name for name in of_layers() if name not in ("flat", "pca"))
 # Changes that leave ΔW alone and that factors as they are in the file cannot hide.
 TELLTALE = ("signs", "rescaling", "basis", "refactoring")
 
 
 @pytest.mark.parametrize("rank", RANKS)
-@pytest.mark.parametrize("name", LAYER_REPRESENTATIONS)
+@pytest.mark.parametrize("name", of_layers())
 def test_claims_hold(name, rank):
     for change, found in invariance(name, rank).items():
         assert found["claimed"] == (change in claimed(name))
@@ -36,7 +36,7 @@ def test_what_is_claimed():
     assert all(set(claimed(name)) == set(CHANGES) for name in GAUGE_FREE if name != "factors")
     assert set(claimed("factors")) == set(CHANGES) - set(ROUNDING)
     assert claimed("flat") == claimed("pca") == ROUNDING
-    assert {claimed(name) for name in REPRESENTATIONS} == {()}
+    assert {claimed(name) for name in of_matrices()} == {()}
 
 
 @pytest.mark.parametrize("rank", RANKS)
@@ -79,7 +79,7 @@ def dealt_anew(representation, factors):
     return np.sqrt(np.mean((moved[:, varies] / features.std(axis=0)[varies]) ** 2))
 
 
-@pytest.mark.parametrize("name", LAYER_REPRESENTATIONS)
+@pytest.mark.parametrize("name", of_layers())
 def test_features_tell_adapters_apart(name):
     assert dealt_anew(name, synthetic_factors(4)) == pytest.approx(np.sqrt(2), rel=0.2)
 

@@ -7,9 +7,9 @@ import pytest
 from sklearn.decomposition import PCA
 
 from layered import D_IN, D_OUT, RANKS, dense, feature_dict, fitted_to, random_factors
-from lorascope.features.delta_kernel import cosine_kernel
 from lorascope.features.layer_factors import LayerFactors
-from lorascope.features.registry import LAYER_REPRESENTATIONS, load_layer
+from lorascope.features.registry import load_layer, of_layers
+from lorascope.features.update_kernel import cosine_kernel
 
 
 def unit(updates):
@@ -258,14 +258,14 @@ def test_pca_of_equal_adapters_and_of_another_rank(refused):
         load_layer("pca").compute(random_factors(3), fitted)
 
 
-@pytest.mark.parametrize("name", LAYER_REPRESENTATIONS[:-2])
+@pytest.mark.parametrize("name", [name for name in of_layers() if name not in ("flat", "pca")])
 def test_an_update_of_zero_has_features_of_zero_but_for_logarithms(name):
     factors = random_factors(4)
     for feature, values in feature_dict(name, factors, fitted_to(name, factors)).items():
         assert values[3] == pytest.approx(np.log(1e-12) if feature.startswith("log") else 0)
 
 
-@pytest.mark.parametrize("name", [name for name in LAYER_REPRESENTATIONS if name != "delta_kernel"])
+@pytest.mark.parametrize("name", [name for name in of_layers() if name != "delta_kernel"])
 def test_each_adapter_is_on_its_own(name):
     factors = random_factors(3)
     fitted = fitted_to(name, factors)

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from layered import random_factors
-from lorascope.features import factors as representation
 from lorascope.features.invariance import synthetic_factors
 from lorascope.features.layer_factors import LayerFactors
+from lorascope.features.representations import factors as representation
 from lorascope.probes.factors.blocks import draw_maps, mapped
 from lorascope.probes.factors.gl_net import GLNet, gated
 from lorascope.probes.factors.layout import Factors, Layout
 from lorascope.probes.factors.mvprobe import MVProbe
 from lorascope.probes.factors.w2t import W2T
-from lorascope.probes.registry import FACTOR_PROBES, run_probe
+from lorascope.probes.registry import PROBES, reads_factors, run_probe
 from lorascope.probes.runs import Part
 from lorascope.probes.saved import ProbeCard, SavedProbe, load_probe, save_probe
 from lorascope.probes.scaling import Scaling
@@ -24,6 +24,7 @@ from lorascope.study.config import load_config, load_section
 N, CLASSES = 24, 3
 SHAPES = ((12, 10, 2), (12, 8, 3), (9, 10, 1))
 PARTS = {"train": slice(0, 120), "validation": slice(120, 150), "test": slice(150, 210)}
+FACTOR_PROBES = list(filter(reads_factors, PROBES))
 
 
 def columns_of(shapes):
@@ -77,7 +78,7 @@ def factors_of(layout, layers, like=None):
     return layout.factors(features_of(layers), layout.fit_sizes(features_of(like or layers)))
 
 
-@pytest.mark.parametrize("name", sorted(FACTOR_PROBES))
+@pytest.mark.parametrize("name", FACTOR_PROBES)
 def test_a_change_of_basis_changes_no_logit(name):
     layout, layers = Layout.of(columns_of(SHAPES)), layers_of()
     network = networks(layout)[name]
@@ -87,7 +88,7 @@ def test_a_change_of_basis_changes_no_logit(name):
     assert before.std(axis=0).min() > 1e-2
 
 
-@pytest.mark.parametrize("name", sorted(FACTOR_PROBES))
+@pytest.mark.parametrize("name", FACTOR_PROBES)
 def test_the_sign_of_a_component_is_free(name):
     layout, layers = Layout.of(columns_of(SHAPES)), layers_of()
     factors = factors_of(layout, layers)
@@ -203,7 +204,7 @@ def accuracy(run, part):
     return (run.log_probabilities["test"].argmax(axis=1) == part.classes).mean()
 
 
-@pytest.mark.parametrize("name", sorted(FACTOR_PROBES))
+@pytest.mark.parametrize("name", FACTOR_PROBES)
 def test_learns_classes_that_hide_behind_a_random_sign(name):
     parts = hand_made(signal=1.5)
     (run,) = trained(name, parts)
@@ -212,14 +213,14 @@ def test_learns_classes_that_hide_behind_a_random_sign(name):
     assert run.validation_accuracy[run.best_epoch - 1] == max(run.validation_accuracy)
 
 
-@pytest.mark.parametrize("name", sorted(FACTOR_PROBES))
+@pytest.mark.parametrize("name", FACTOR_PROBES)
 def test_finds_nothing_where_nothing_is(name):
     parts = hand_made(signal=0)
     (run,) = trained(name, parts, epochs=8)
     assert accuracy(run, parts["test"]) < 0.6
 
 
-@pytest.mark.parametrize("name", sorted(FACTOR_PROBES))
+@pytest.mark.parametrize("name", FACTOR_PROBES)
 def test_a_seed_decides_alone(name):
     parts = hand_made(signal=0.5)
     together = trained(name, parts, seeds=(3, 4), threads=2, epochs=3)
@@ -230,7 +231,7 @@ def test_a_seed_decides_alone(name):
     assert not np.array_equal(together[0].log_probabilities["test"], together[1].log_probabilities["test"])
 
 
-@pytest.mark.parametrize("name", sorted(FACTOR_PROBES))
+@pytest.mark.parametrize("name", FACTOR_PROBES)
 def test_the_test_part_has_no_say(name):
     parts = hand_made(signal=0.5)
     (before,) = trained(name, parts, epochs=3)
@@ -241,12 +242,12 @@ def test_the_test_part_has_no_say(name):
     assert np.array_equal(before.log_probabilities["validation"], after.log_probabilities["validation"])
 
 
-@pytest.mark.parametrize("name", sorted(FACTOR_PROBES))
+@pytest.mark.parametrize("name", FACTOR_PROBES)
 def test_a_saved_probe_answers_as_the_study_did(name, tmp_path):
     parts = hand_made(signal=0.5)
     (run,) = trained(name, parts, epochs=2)
     columns = list(parts["train"].columns)
-    card = ProbeCard({"probe": name}, 0, list("abc"), columns, is_scaled=False)
+    card = ProbeCard({"probe": name}, 0, list("abc"), columns, is_scaled=False, temperature=run.temperature)
     save_probe(tmp_path / "probe", SavedProbe(card, Scaling.fit(parts["train"].features), run.state))
     answers = load_probe(tmp_path / "probe").predict(parts["test"].features)
     np.testing.assert_allclose(answers, np.exp(run.log_probabilities["test"]), rtol=1e-5)
@@ -255,7 +256,14 @@ def test_a_saved_probe_answers_as_the_study_did(name, tmp_path):
 def test_dropout_and_patience_are_kept():
     parts = hand_made(signal=1.5)
     (run,) = trained("mvprobe", parts, epochs=200, stop_patience=3)
-    assert run.epochs == run.best_epoch + 3
+    first = run.validation_accuracy.index(max(run.validation_accuracy)) + 1
+    assert run.epochs == first + 3
+    equal = [
+        loss
+        for loss, accuracy in zip(run.validation_loss, run.validation_accuracy, strict=True)
+        if accuracy == max(run.validation_accuracy)
+    ]
+    assert run.validation_loss[run.best_epoch - 1] == min(equal)
 
 
 def test_other_features_are_refused(refused):

@@ -33,7 +33,7 @@ def test_weights_have_the_published_shape(tmp_path):
 
 @pytest.mark.usefixtures("benchmarks")
 @pytest.mark.parametrize("shape", [(1, 320), (320, 1), (4, 96), (96, 16)], ids=str)
-@pytest.mark.parametrize("name", registry.REPRESENTATIONS)
+@pytest.mark.parametrize("name", registry.of_matrices())
 def test_baseline_computes_the_same_features(name, shape):
     import per_sample_torch
     import torch
@@ -59,7 +59,7 @@ def test_the_benchmark_measures_every_line(tmp_path):
     subprocess.run([*command, *options], check=True, capture_output=True)
     rows = list(csv.DictReader((tmp_path / "extract.csv").read_text().splitlines()))
     assert [row["measurement"] for row in rows[1:9]] == [
-        name for name in registry.REPRESENTATIONS if registry.parts(name) == (name,)
+        name for name in registry.of_matrices() if registry.parts(name) == (name,)
     ]
     assert len(rows) == 14
     assert all(float(row["cpu"]) > 0 for row in rows)

@@ -18,7 +18,7 @@ from lorascope.features.extract import FeatureFile, extract
 from lorascope.features.read import matrix_of, read_features
 from lorascope.files import read_metadata, write_table
 
-COMPUTED = tuple(name for name in registry.REPRESENTATIONS if registry.parts(name) == (name,))
+COMPUTED = tuple(name for name in registry.of_matrices() if registry.parts(name) == (name,))
 COUNTS = {
     "simple_stats": 640,
     "rank_based": 1408,
@@ -144,7 +144,7 @@ def test_non_finite_weights_are_refused_by_matrix_and_row(tmp_path, name, value)
 
 
 def test_unknown_and_combined_representations_are_refused(tmp_path):
-    with pytest.raises(LorascopeError, match="'spectrum' is not known; choose from: simple_stats"):
+    with pytest.raises(LorascopeError, match="'spectrum' is not known; choose from: canonical"):
         extract_all(Weights(2), tmp_path, ["spectrum"])
     with pytest.raises(LorascopeError, match="'ensemble' has no features of its own"):
         extract_all(Weights(2), tmp_path, ["ensemble"])

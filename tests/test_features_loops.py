@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lorascope.features import frequency, info_theoretic
 from lorascope.features.batch import MatrixBatch
+from lorascope.features.representations import frequency, info_theoretic
 from lorascope.features.sums import sums_of_rows
 
 FINITE = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from lorascope.features import registry
 from lorascope.features.batch import MatrixBatch
 
-COMPUTED = tuple(name for name in registry.REPRESENTATIONS if registry.parts(name) == (name,))
+COMPUTED = tuple(name for name in registry.of_matrices() if registry.parts(name) == (name,))
 SYMMETRIC_UNDER_PERMUTATION = ("simple_stats", "rank_based", "stats", "distribution", "info_theoretic")
 # Features that do not change when all entries are multiplied by a positive number; all others scale with it.
 SCALE_FREE = (

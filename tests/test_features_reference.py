@@ -7,7 +7,7 @@ from lorascope.features import registry
 from lorascope.features.batch import MatrixBatch
 from reference.representations import reference
 
-COMPUTED = tuple(name for name in registry.REPRESENTATIONS if registry.parts(name) == (name,))
+COMPUTED = tuple(name for name in registry.of_matrices() if registry.parts(name) == (name,))
 SHAPES = [
     (rank, size) if down else (size, rank)
     for rank in (1, 2, 4, 16)

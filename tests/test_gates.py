@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lorascope.gates import sundew
 from lorascope.gates.base import Candidates, Quota, draw_by_share
 from lorascope.gates.free_loss import EVEN_SHARE, shares
-from lorascope.gates.registry import MODULES, build_gate, parse_gate
+from lorascope.gates.registry import GATES, build_gate, parse_gate
 
 N, BATCH = 2000, 50
 RATE = 0.3
@@ -39,7 +39,7 @@ def ask(gate, batch, draws):
 # what holds for all gates
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", GATES)
 def test_answers_have_the_right_shapes_and_never_invent_samples(name):
     rng, gate, draws = np.random.default_rng(0), build_gate(name, RATE / 2, BATCH), generator()
     for step in range(30):
@@ -53,7 +53,7 @@ def test_answers_have_the_right_shapes_and_never_invent_samples(name):
         gate.update(batch, active, batch.losses[active])
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", GATES)
 def test_the_state_holds_all_that_the_next_choice_depends_on(name):
     rng = np.random.default_rng(1)
     gate, draws = build_gate(name, 0.1, N), generator()

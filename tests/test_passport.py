@@ -81,7 +81,7 @@ def test_rounding_to_float16_keeps_a_duplicate_and_noise_does_not(tmp_path):
     for down, up in factors.values():
         down[1], up[1] = down[0].astype(np.float16), up[0].astype(np.float16)
         down[3], up[3] = down[2] + 0.01 * rng.standard_normal(down[2].shape), up[2]
-    split = ["train", "test", *["train", "validation", "test"] * ((N - 2) // 3), "train"]
+    split = ["train", "test", *(["train", "train", "validation", "test"] * N)[: N - 2]]
     found = passport_of(tmp_path, factors, split=split)["duplicates"]
     assert found["members"] == [["a0", "a1"]]
     assert (found["sets"], found["across_parts"], found["test_adapters"]) == (1, 1, 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lorascope.gates.registry import MODULES, build_gate
+from lorascope.gates.registry import GATES, build_gate
 from lorascope.probes import mlp
 from lorascope.probes.gated import GatedSettings, GatedTraining, train_gated
 from lorascope.probes.mlp import MLPSettings, train_mlp
@@ -47,7 +47,7 @@ def test_weights_scale_the_gradient_of_each_sample():
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("gate", [*MODULES, "uniform@0.5", "free_loss@0.5"])
+@pytest.mark.parametrize("gate", [*GATES, "uniform@0.5", "free_loss@0.5"])
 def test_every_gate_trains_and_repeats(gate):
     settings = {
         **SMALL,
@@ -99,7 +99,7 @@ def test_the_defaults_are_those_of_the_config():
 
 def test_an_edit_of_a_gate_reaches_its_probes_alone():
     assert "lorascope.gates.free_loss" in steps.train("mlp_gated", {"gate": "free_loss@0.5"})
-    assert steps.train("mlp", {}) == ("lorascope.probes.train", "lorascope.probes.mlp")
+    assert steps.train("mlp", {}) == ("lorascope.probes.train", "lorascope.probes.classifiers.mlp")
 
 
 def test_an_unknown_gate_is_refused(refused):

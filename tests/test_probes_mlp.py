@@ -10,6 +10,7 @@ from torch import nn
 from lorascope.errors import LorascopeError
 from lorascope.probes import layers_compiled, layers_torch, mlp
 from lorascope.probes import network as networks
+from lorascope.probes.metrics import cross_entropy
 from lorascope.probes.mlp import MLPSettings, train_mlp
 from lorascope.probes.runs import Part
 
@@ -165,34 +166,48 @@ def test_threads_do_not_change_a_bit():
     assert torch.get_num_threads() == before
 
 
-def test_best_weights_are_restored_and_copied():
+def test_the_weights_of_the_best_epoch_are_restored_and_copied():
     run = next(train_mlp(blobs(spread=2.5), 3, dataclasses.replace(SMALL, epochs=40), [0]))
-    predicted = run.log_probabilities["validation"].argmax(axis=1)
-    accuracy = (predicted == blobs(spread=2.5)["validation"].classes).mean()
-    assert accuracy == pytest.approx(max(run.validation_accuracy))
-    assert run.validation_accuracy[run.best_epoch - 1] == max(run.validation_accuracy)
+    validation = blobs(spread=2.5)["validation"]
+    scores = run.log_probabilities["validation"]
+    kept = run.best_epoch - 1
+    assert (scores.argmax(axis=1) == validation.classes).mean() == max(run.validation_accuracy)
+    assert cross_entropy(scores, validation.classes) == pytest.approx(run.validation_loss[kept], rel=1e-5)
     assert run.best_epoch < run.epochs  # else this test says nothing about restoring
+
+
+def test_among_equally_accurate_epochs_the_one_with_the_least_loss_is_kept():
+    """Classes so far apart that nearly every epoch names all validation adapters."""
+    parts = blobs(n_train=300, spread=0.2)
+    run = next(train_mlp(parts, 3, dataclasses.replace(SMALL, epochs=30), [0]))
+    best = [
+        loss
+        for loss, accuracy in zip(run.validation_loss, run.validation_accuracy, strict=True)
+        if accuracy == max(run.validation_accuracy)
+    ]
+    first = run.validation_accuracy.index(max(run.validation_accuracy))
+    assert run.validation_loss[run.best_epoch - 1] == min(best)
+    assert run.best_epoch - 1 > first
+    # A lower loss alone is no progress: the training ends as if the first of them had been kept.
+    assert run.epochs == first + 1 + SMALL.stop_patience
 
 
 def test_stops_after_the_patience_and_not_before():
     settings = dataclasses.replace(SMALL, epochs=300, stop_patience=4)
     run = next(train_mlp(blobs(), 3, settings, [0]))
-    assert run.epochs == run.best_epoch + 4
+    assert run.epochs == run.validation_accuracy.index(max(run.validation_accuracy)) + 1 + 4
 
 
-def test_learning_rate_is_halved_after_its_patience():
-    settings = dataclasses.replace(SMALL, lr_patience=2)
+def test_the_optimizer_moves_at_the_step_size_of_the_schedule(monkeypatch):
+    settings = dataclasses.replace(SMALL, lr_patience=1)
     training = mlp.Training(_tensors(blobs()), 3, settings, [0], "cpu")
-    best, stale, halvings = -1.0, 0, 0
-    for _ in range(12):
+    rates = []
+    monkeypatch.setattr(training.adam, "step", lambda _, found: rates.append(*found))
+    for _ in range(3):  # nothing moves, so that no epoch is better than the first
         training._judge_epoch(training._train_epoch(), 0.0)
-        accuracy = training.runs[0].validation_accuracy[-1]
-        stale = 0 if accuracy > best else stale + 1
-        best = max(best, accuracy)
-        if stale == 2:
-            stale, halvings = 0, halvings + 1
-        assert training.learning_rates[0] == settings.learning_rate / 2**halvings
-    assert halvings > 1
+    training._train_epoch()
+    steps = len(rates) // 4
+    assert rates == [settings.learning_rate] * 3 * steps + [settings.learning_rate / 2] * steps
 
 
 def test_learns_what_can_be_learnt():

@@ -5,12 +5,12 @@ import pytest
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import accuracy_score
 
-from lorascope.probes import shallow
-from lorascope.probes.registry import MODULES, SEEDLESS, run_probe
+from lorascope.probes.classifiers import kernel
+from lorascope.probes.registry import is_seedless, run_probe
 from lorascope.probes.runs import Part
 from lorascope.study.config import load_section
 
-PROBES = [name for name in MODULES if MODULES[name] == shallow.__name__]
+PROBES = ["ridge", "logistic", "knn", "kernel", "trees", "permuted", "majority"]
 LEARNING = [name for name in PROBES if name not in ("permuted", "majority")]
 
 
@@ -53,7 +53,7 @@ def test_hands_out_log_probabilities_and_one_epoch(name):
     assert (done.epochs, done.best_epoch) == (1, 1)
 
 
-@pytest.mark.parametrize("name", sorted(SEEDLESS))
+@pytest.mark.parametrize("name", list(filter(is_seedless, [*PROBES, "fusion", "class_means"])))
 def test_a_seedless_probe_gives_the_same_run_for_every_seed(name):
     first, second = run(name, blobs(), seeds=(1, 2))
     assert all(np.array_equal(first.log_probabilities[p], second.log_probabilities[p]) for p in blobs())
@@ -83,7 +83,7 @@ def test_validation_chooses_the_penalty():
 def test_kernel_is_ridge_without_intercept_on_raw_features():
     parts = blobs()
     penalty = 0.3
-    (candidate,) = shallow.kernel(parts, {"penalties": [penalty]}, 0)
+    (candidate,) = kernel.candidates(parts, {"penalties": [penalty]}, 0)
     x = parts["train"].features.astype(float)
     unit = np.square(x).sum() / len(x)
     targets = 2.0 * np.eye(3)[parts["train"].classes] - 1
@@ -112,14 +112,3 @@ def test_more_neighbours_than_adapters_are_no_candidates():
     few = Part(parts["train"].features[:4], parts["train"].classes[:4])
     (done,) = run("knn", {**parts, "train": few}, neighbours=[3, 99])
     assert done.chosen == {"neighbours": 3}
-
-
-def test_temperature_makes_scores_calibrated_not_more_accurate():
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 3, 500)
-    scores = 0.1 * (np.eye(3)[truth] + rng.normal(0, 0.6, (500, 3)))
-    part = {"validation": Part(scores.astype(np.float32), truth)}
-    calibrated = shallow.linear_candidate({}, part, np.eye(3), np.zeros(3)).log_probabilities["validation"]
-    assert np.array_equal(calibrated.argmax(axis=1), scores.argmax(axis=1))
-    confidence = np.exp(calibrated).max(axis=1).mean()
-    assert confidence == pytest.approx((calibrated.argmax(axis=1) == truth).mean(), abs=0.05)

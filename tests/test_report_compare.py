@@ -10,7 +10,6 @@ from lorascope.report.compare import (
     answer,
     compare,
     comparison_text,
-    find_summary,
     kind,
     write_comparison,
 )
@@ -23,7 +22,7 @@ ACCURACIES = {("all", "stats"): 0.3, ("visual", "stats"): 0.3}
 def write_study(home, accuracies, settings, **arguments):
     study = make_study(home / "in", accuracies, **arguments) | {"settings": settings}
     aggregate(study, home / "summary")
-    return home
+    return home / "summary"
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +37,6 @@ def studies(tmp_path_factory):
 @pytest.fixture(scope="module")
 def comparison(studies):
     return compare(*studies)
-
-
-def test_a_study_is_found_from_where_people_point(studies):
-    summary = studies[0] / "summary"
-    (studies[0] / "report").mkdir(exist_ok=True)
-    for place in (studies[0], summary, summary / "results.json", studies[0] / "report"):
-        assert find_summary(place).resolve() == summary.resolve()
-
-
-def test_what_is_no_study_is_refused(tmp_path, refused):
-    with refused("no results.json here; give a study's folder"):
-        find_summary(tmp_path)
 
 
 def test_only_what_differs_is_listed(comparison):
@@ -117,4 +104,4 @@ def test_the_command_prints_and_writes(studies, tmp_path, capsys):
     assert main(["compare", first, second, "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"Page: {tmp_path / 'index.html'}"
     assert main(["compare", first, str(tmp_path)]) == 2
-    assert "no results.json here" in capsys.readouterr().err
+    assert "no results of a study here (no results.json)" in capsys.readouterr().err

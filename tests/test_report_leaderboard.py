@@ -22,12 +22,12 @@ CELLS = {
 def study(tmp_path):
     made = make_study(tmp_path / "in", CELLS)
     aggregate(made, tmp_path / "study" / "summary")
-    return tmp_path / "study"
+    return tmp_path / "study" / "summary"
 
 
 def test_rows_are_the_studys_cells_the_best_first(study):
     page = write_leaderboard([study], study / "page.md").read_text()
-    results = read_json(study / "summary" / "results.json")
+    results = read_json(study / "results.json")
     rows = [line.split(" | ") for line in page.splitlines() if re.match(r"\| \d", line)]
     assert [row[1] for row in rows] == ["spectral", "stats"]
     for row in rows:
@@ -49,7 +49,7 @@ def test_rows_are_the_studys_cells_the_best_first(study):
 def test_a_cell_that_failed_is_named(tmp_path):
     absent = {("visual", "stats"): "ValueError: no\n"}
     aggregate(make_study(tmp_path / "in", CELLS, absent=absent), tmp_path / "study" / "summary")
-    page = write_leaderboard([tmp_path / "study"], tmp_path / "page.md").read_text()
+    page = write_leaderboard([tmp_path / "study/summary"], tmp_path / "page.md").read_text()
     assert re.search(r"\| stats \| mlp \| \d.* \| failed \|", page)
     assert "3 of 4 done, 1 failed" in page
 
@@ -58,13 +58,13 @@ def test_controls_come_last_without_a_place(tmp_path):
     made = make_study(tmp_path / "in", CELLS)
     made["cells"] = [{**cell, "probe": "permuted"} for cell in made["cells"] if cell["layer_set"] == "all"]
     aggregate(made, tmp_path / "study" / "summary")
-    page = write_leaderboard([tmp_path / "study"], tmp_path / "page.md").read_text()
+    page = write_leaderboard([tmp_path / "study/summary"], tmp_path / "page.md").read_text()
     assert len(re.findall(r"^\|  \| \w+ \| permuted", page, flags=re.MULTILINE)) == 2
 
 
 def test_one_study_twice_or_none_is_refused(study, tmp_path, capsys, refused):
-    with refused("two studies of one data set"):
+    with refused("default/synthetic is there twice"):
         write_leaderboard([study, study], tmp_path / "page.md")
     assert main(["leaderboard", str(tmp_path / "nowhere"), "--out", str(tmp_path / "page.md")]) == 2
-    assert "results.json" in capsys.readouterr().err
+    assert "no study" in capsys.readouterr().err
     assert not (tmp_path / "page.md").exists()

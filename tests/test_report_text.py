@@ -1,9 +1,11 @@
+import pyarrow as pa
 import pytest
 
 from lorascope.errors import LorascopeError
-from lorascope.files import read_json, write_json
-from lorascope.report import numbers
+from lorascope.files import read_json, read_table, write_json, write_table
+from lorascope.report import cautions, numbers
 from lorascope.report.cautions import random_row
+from lorascope.report.numbers import percent
 from lorascope.report.summary import Summary, load_summary
 from lorascope.report.text import answer, drop_kind, ranking, text_summary, verdict, warnings
 from lorascope.stats.aggregate import aggregate
@@ -169,3 +171,75 @@ def test_the_headline_holds_a_drop_against_random_layers(summary, status, words)
 def test_a_study_without_random_layers_has_a_headline(summary):
     summary.results["random_layers"].clear()
     assert with_drop(summary, drop=0.095, drop_low=0.01, drop_high=0.2).endswith("points are lost.")
+
+
+def scored(probe, accuracy, half, auroc, representation="delta_gram", layer_set="all"):
+    return {
+        "dataset": "zoo",
+        "representation": representation,
+        "layer_set": layer_set,
+        "probe": probe,
+        "test_accuracy_mean": accuracy,
+        "test_accuracy_adapters_low": accuracy - half,
+        "test_accuracy_adapters_high": accuracy + half,
+        "test_auroc_mean": auroc,
+    }
+
+
+NOT_MADE = {**scored("mlp", 0.5, 0.0, 0.95), "test_accuracy_mean": None, "test_accuracy_adapters_high": None}
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        # Measurably beaten, though its scores hold the class.
+        ([scored("mlp", 0.30, 0.1, 0.92), scored("ridge", 0.925, 0.06, 0.99)], ["mlp"]),
+        # Not measurably: the intervals meet.
+        ([scored("mlp", 0.85, 0.05, 0.98), scored("ridge", 0.94, 0.05, 0.99)], []),
+        # Its scores do not hold the class either.
+        ([scored("mlp", 0.30, 0.1, 0.89), scored("ridge", 0.925, 0.06, 0.99)], []),
+        # Other features, or other layers, are no better probe.
+        ([scored("mlp", 0.30, 0.1, 0.92), scored("ridge", 0.925, 0.06, 0.99, "stats")], []),
+        ([scored("mlp", 0.30, 0.1, 0.92), scored("ridge", 0.925, 0.06, 0.99, layer_set="visual")], []),
+        ([scored("mlp", 0.30, 0.1, 0.92), NOT_MADE], []),
+        ([scored("mlp", 0.30, 0.1, None), scored("ridge", 0.925, 0.06, 0.99)], []),
+        ([], []),
+    ],
+)
+def test_a_probe_is_out_of_its_depth_where_another_names_measurably_more(cells, expected):
+    found = cautions.out_of_depth(cells)
+    assert [cell["probe"] for cell, _ in found] == expected
+    assert [best["probe"] for _, best in found] == ["ridge"] * len(expected)
+
+
+def test_the_widest_gap_of_a_probe_is_told_and_how_many_more_there_are():
+    cells = [
+        scored("mlp", 0.60, 0.1, 0.96),
+        scored("ridge", 0.90, 0.06, 0.99),
+        scored("mlp", 0.30, 0.1, 0.92, layer_set="visual"),
+        scored("ridge", 0.925, 0.06, 0.99, layer_set="visual"),
+    ]
+    (told,) = cautions._probe_cautions(cells)
+    assert told.startswith(
+        "mlp is out of its depth on delta_gram, visual layers, and in 1 cell more: it names "
+    )
+    assert f"{percent(0.30)} where ridge names {percent(0.925)}" in told
+    assert "(AUROC 0.92)" in told
+
+
+def test_with_two_probes_every_line_says_which_one_it_is_about(tmp_path):
+    accuracies = {("all", "spectral"): 0.6, ("visual", "spectral"): 0.4, ("all", "stats"): 0.3}
+    study = make_study(tmp_path / "in", accuracies)
+    cells = study["cells"]
+    doubled = make_study(tmp_path / "other", accuracies)["cells"]
+    for path in [path for cell in doubled for path in cell["runs"]]:
+        runs = read_table(path)
+        ridge = pa.array(["ridge"] * runs.num_rows)
+        write_table(path, runs.set_column(runs.column_names.index("probe"), "probe", ridge))
+    aggregate(
+        {**study, "cells": [*cells, *({**cell, "probe": "ridge"} for cell in doubled)]}, tmp_path / "out"
+    )
+    told = verdict(tmp_path / "out")
+    assert "Drop all → visual (spectral · " in told
+    both = load_summary(tmp_path / "out")
+    assert ranking(both).startswith(f"On all with {both.best['probe']}, spectral scores highest")

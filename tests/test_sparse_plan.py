@@ -73,7 +73,7 @@ def test_the_defaults_are_those_of_the_code():
 
 
 def test_gates_that_are_not_there_are_refused(refused):
-    with refused("gate 'sundwe': unknown; there are: dense, uniform, sundew"):
+    with refused("gate 'sundwe': unknown; there are: dense, free_loss, infobatch"):
         plan(gates=["dense", "sundwe"])
 
 

@@ -265,7 +265,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(images, tmp_path,
 
 def test_kill_9_in_an_epoch_resumes_with_it(images, tmp_path):
     """The real command, killed while epoch 2 or a later one is under way."""
-    epochs = 40
+    epochs = 60
     given = json.dumps({"gate": "sundew@0.15", **TINY, "epochs": epochs})
     command = [
         sys.executable,
@@ -283,7 +283,7 @@ def test_kill_9_in_an_epoch_resumes_with_it(images, tmp_path):
     time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    assert "epoch 2/40" in first[1]
+    assert f"epoch 2/{epochs}" in first[1]
     assert not (tmp_path / "killed/epochs.parquet").exists()
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     resumed = [line for line in again.stderr.splitlines() if "epoch" in line]

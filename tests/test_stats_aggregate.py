@@ -6,13 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from scipy import stats
 
 from lorascope.errors import LorascopeError
 from lorascope.files import read_json, read_metadata, read_table, write_json, write_table
+from lorascope.report import latex
+from lorascope.report.summary import load_summary
 from lorascope.stats.aggregate import aggregate
 from lorascope.stats.cells import CURVES, TRAINED_METRICS
 from lorascope.stats.dictionary import TABLES as EVERY_TABLE
+from lorascope.stats.intervals import seeds_interval
 from synthetic_study import default_accuracies, make_study
 
 FAILED_LOG = (
@@ -99,8 +101,9 @@ def test_cells_are_mean_std_and_values_of_the_runs(summarised):
         assert record[f"{metric}_mean"] == pytest.approx(np.mean(values))
         assert record[f"{metric}_std"] == pytest.approx(np.std(values, ddof=1))
     accuracies = raw(entry, "runs", "test_accuracy")
-    over_seeds = stats.t.interval(0.95, 2, loc=np.mean(accuracies), scale=stats.sem(accuracies))
-    assert record["test_accuracy_seeds_low"] == pytest.approx(over_seeds[0])
+    over_seeds = seeds_interval(np.array(accuracies), record["test_adapters"])
+    assert record["test_accuracy_seeds_low"] == over_seeds.low
+    assert record["test_accuracy_seeds_high"] == over_seeds.high
     assert record["test_accuracy_adapters_low"] < np.mean(accuracies) < record["test_accuracy_adapters_high"]
     assert record["seed_values"] == [42, 43, 44]
     assert record["train_test_gap"] == pytest.approx(1 - np.mean(accuracies))
@@ -302,3 +305,19 @@ def test_a_manifest_with_other_classes_is_refused(tmp_path):
     study["manifest"] = other["manifest"]
     with pytest.raises(LorascopeError, match="classes are not those of the manifest"):
         aggregate(study, tmp_path / "out")
+
+
+def test_the_first_layer_set_is_the_reference_of_everything(tmp_path):
+    accuracies = {("visual", "stats"): 0.6, ("all", "stats"): 0.8}
+    results = results_of(small_study(tmp_path / "in", accuracies=accuracies), tmp_path / "out")
+    assert results["reference"] == "visual"
+    (drop,), (mean,), (random,) = (results[name] for name in ("drops", "mean_drops", "random_layers"))
+    assert drop["drop"] == pytest.approx(
+        record_of(results, "visual", "stats")["test_accuracy_mean"]
+        - record_of(results, "all", "stats")["test_accuracy_mean"]
+    )
+    for row in (drop, mean, random):
+        assert (row["reference"], row["layer_set"]) == ("visual", "all")
+    summary = load_summary(tmp_path / "out")
+    assert summary.question == "all"
+    assert r"visual $\rightarrow$ all" in latex.tables(summary)["drops"]

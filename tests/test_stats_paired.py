@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lorascope.stats import intervals
-from lorascope.stats.paired import holm, paired_drop, sign_flip_p
+from lorascope.stats.paired import difference_ends, holm, paired_difference, paired_drop, sign_flip_p
 
 
 def drawn_pair(rng, adapters, lost, gained, seeds=1):
@@ -123,18 +122,60 @@ def test_units_make_the_test_more_careful():
     assert width[0] > 2 * width[1]
 
 
-@pytest.mark.parametrize(
-    ("adapters", "lost", "gained"), [(200, 0.2, 0.05), (60, 0.1, 0.1), (20, 0.1, 0.1), (100, 0.01, 0.01)]
-)
-def test_coverage_and_false_alarms(adapters, lost, gained, monkeypatch):
-    monkeypatch.setattr(intervals, "RESAMPLES", 999)
-    rng = np.random.default_rng(4)
-    pairs = [drawn_pair(rng, adapters, lost, gained) for _ in range(150)]
-    drops = [paired_drop(*pair, 1, np.arange(adapters)) for pair in pairs]
-    inside = [drop.absolute_interval.low <= lost - gained <= drop.absolute_interval.high for drop in drops]
-    assert np.mean(inside) >= 0.9
-    relative = (lost - gained) / (lost + (1 - lost - gained) * 0.4)
-    inside = [drop.relative_interval.low <= relative <= drop.relative_interval.high for drop in drops]
-    assert np.mean(inside) >= 0.9
-    if lost == gained:
-        assert np.mean([drop.p < 0.05 for drop in drops]) <= 0.1
+@pytest.mark.parametrize(("lost", "gained"), [(5, 2), (0, 0), (30, 12)])
+def test_with_one_seed_it_is_the_interval_of_agresti_and_min(lost, gained):
+    """Their (2005) adjusted Wald interval: half of a pair added to each of the four counts."""
+    differences = np.r_[np.ones(lost), -np.ones(gained), np.zeros(80 - lost - gained)]
+    n = 82
+    mean = differences.sum() / n
+    variance = (lost + gained + 1) / n - mean**2
+    half = stats.norm.ppf(0.975) * np.sqrt(variance / (n - 1))
+    hits = (differences > 0).astype(int), (differences < 0).astype(int)
+    found = paired_difference(*hits, 1, np.arange(80)).interval
+    assert found[:2] == pytest.approx((mean - half, mean + half), rel=1e-3)
+
+
+def test_unequal_units_have_the_width_of_their_bootstrap():
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(1, 30, 300)
+    units = np.repeat(np.arange(300), sizes)
+    first, second = (rng.binomial(1, share, len(units)) for share in (0.8, 0.5))
+    drop = paired_drop(first, second, 1, units)
+    hits = [np.bincount(units, each) for each in (first, second)]
+    drawn = rng.integers(300, size=(4000, 300))
+    before, after = (each[drawn].sum(axis=1) for each in hits)
+    spread = np.std((before - after) / sizes[drawn].sum(axis=1))
+    low, high, _ = drop.absolute_interval
+    assert (high - low) / 2 == pytest.approx(stats.norm.ppf(0.975) * spread, rel=0.04)
+    low, high, _ = drop.relative_interval
+    assert (high - low) / 2 == pytest.approx(stats.norm.ppf(0.975) * np.std(1 - after / before), rel=0.04)
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 9)), min_size=1, max_size=40)
+
+
+@given(PAIRS)
+@settings(deadline=None, max_examples=150)
+def test_drops_stay_within_bounds_and_both_say_the_same(pairs):
+    first, second, units = (np.array(each) for each in zip(*pairs, strict=True))
+    drop = paired_drop(first, second, 3, np.unique(units, return_inverse=True)[1])
+    low, high, _ = drop.absolute_interval
+    assert -1 <= low <= high <= 1
+    if drop.relative_interval.low is not None:
+        relative_low, relative_high, _ = drop.relative_interval
+        assert relative_low <= relative_high <= 1
+        assert (relative_low > 1e-9) == (low > 1e-9)
+        assert (relative_high < -1e-9) == (high < -1e-9)
+
+
+def test_many_comparisons_at_once_are_each_by_itself():
+    rng = np.random.default_rng(6)
+    sizes = rng.integers(1, 5, 30)
+    units = np.repeat(np.arange(30), sizes)
+    rows = rng.integers(0, 4, (5, len(units)))
+    hits = np.array([np.bincount(units, row) for row in rows]) / 3
+    low, high = difference_ends(hits, hits[0], sizes)
+    for place, row in enumerate(rows):
+        interval = paired_difference(row, rows[0], 3, units).interval
+        assert (low[place], high[place]) == pytest.approx(interval[:2])
+    assert difference_ends(hits, hits[0], sizes, 0.99)[0][1] < low[1]

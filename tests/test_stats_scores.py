@@ -70,7 +70,7 @@ def test_calibrated_answers_have_nearly_no_calibration_error():
 
 def test_reliability_accounts_for_every_answer(run):
     probabilities, truth = run
-    curve = scores.reliability(probabilities, truth)
+    curve = scores.reliability(probabilities, truth, np.arange(len(truth)))
     right = probabilities.argmax(axis=2) == truth
     assert curve["adapters"].sum() == pytest.approx(ADAPTERS)
     assert (curve["accuracy"] * curve["adapters"]).sum() == pytest.approx(right.sum() / SEEDS)

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from data_sets import LAYERS, make_data_set, random_factors
+from lorascope import locks as lock
 from lorascope.cli import main
+from lorascope.computing import COMPUTING, recorded_versions
 from lorascope.data.weights import GroupWeights
 from lorascope.features.fit import fit
-from lorascope.store import lock, mount
+from lorascope.store import mount
 from lorascope.store.entry import Address, address_of
 from lorascope.store.features import feature_address, feature_inputs
 from lorascope.store.inventory import entries
@@ -294,11 +296,13 @@ def test_a_full_store_costs_the_sharing_alone(data, store, tmp_path, monkeypatch
     assert (tmp_path / "first.parquet").exists()
 
 
-def test_another_numpy_is_reported(data, filled, tmp_path, capsys):
+@pytest.mark.parametrize("name", COMPUTING)
+def test_what_computed_elsewhere_otherwise_is_reported(data, filled, tmp_path, capsys, name):
     manifest = next(filled.rglob("manifest.json"))
-    manifest.write_text(manifest.read_text().replace(f'"numpy": "{np.__version__}"', '"numpy": "1.0"'))
+    here = recorded_versions(json.loads(manifest.read_text()))[name]
+    manifest.write_text(manifest.read_text().replace(f'"{name}": "{here}"', f'"{name}": "another"'))
     extract(data, filled, tmp_path / "second.parquet")
-    assert f"note: computed with numpy 1.0 (here {np.__version__})" in capsys.readouterr().err
+    assert f"note: computed with {name} another (here {here})\n" in capsys.readouterr().err
 
 
 # locks
@@ -322,13 +326,13 @@ def test_a_lease_that_is_renewed_is_kept_and_one_that_is_not_is_taken(tmp_path):
     path, order = tmp_path / "lease", []
 
     def second():
-        with lock.lease(path, lambda: order.append("waits"), seconds=0.4):
+        with lock.lease(path, lambda: order.append("waits"), seconds=2):
             order.append("second")
 
     with lock.lease(path, None, seconds=0.4):
         other = threading.Thread(target=second)
         other.start()
-        time.sleep(1.2)
+        time.sleep(3)
         order.append("first")
     other.join()
     assert order == ["waits", "first", "second"]

@@ -7,7 +7,7 @@ import yaml
 from snakemake.cli import parse_config
 
 from lorascope.data.split import SplitSettings
-from lorascope.features.registry import REPRESENTATIONS
+from lorascope.features.registry import of_matrices
 from lorascope.probes.mlp import MLPSettings
 from lorascope.study.config import DEFAULT_STUDY, TARGETS, load_config, read_config, schema
 from lorascope.zoo.recipe import Recipe
@@ -64,7 +64,8 @@ def test_the_defaults_are_those_of_the_code():
     filled = load_config(config())
     assert filled["mlp"] == {**vars(MLPSettings()), "hidden": list(MLPSettings().hidden)}
     assert filled["split"] == vars(SplitSettings())
-    assert filled["representations"] == [*REPRESENTATIONS, "delta_spectrum", "delta_kernel", "delta_gram"]
+    added = {"delta_spectrum", "delta_kernel", "delta_gram"}
+    assert set(filled["representations"]) == {*of_matrices(), *added}
 
 
 def test_the_protocol():
@@ -158,9 +159,9 @@ DISK = {"source": "disk", "path": "x"}
         ),
         (
             config(representations=["xyz"]),
-            "representations: unknown name 'xyz'; known: simple_stats, rank_based",
+            "representations: unknown name 'xyz'; known: canonical, delta_bilinear",
         ),
-        (config(probes=["svm"]), "config: probes.0: 'svm' is not one of mlp"),
+        (config(probes=["svm"]), "config: probes: unknown name 'svm'; known: class_means"),
         (config(grouping="blocks"), "config: grouping: 'blocks' is not one of attention, block, layer"),
         (config(dataset="zo"), "config: dataset: unknown name 'zo'; did you mean 'zoo'?"),
         (config(dataset=7), "config: dataset: 7 is a whole number, not text or a list"),

@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from adapter_folder import (
@@ -20,12 +22,15 @@ from adapter_folder import (
 from in_process import run_study
 from lorascope.adapters.files import read_adapter
 from lorascope.cli import main
+from lorascope.cli.prediction_cards import print_prediction
 from lorascope.data.update_norms import update_norms
 from lorascope.features.file_weights import fit_file, read_layout
-from lorascope.stats.conformal import conformal_sets, conformal_threshold
+from lorascope.files import read_json, read_table, write_table
+from lorascope.probes.saved import load_probe
 from lorascope.study.file_features import file_features, fit_files
 from lorascope.study.finished import FinishedStudy
-from lorascope.study.predict import predict_files
+from lorascope.study.keep import keep_probes
+from lorascope.study.predict import Calibration, calibrate, predict_files
 from lorascope.study.similar import inner_products, mean_cosines, nearest
 
 STUDY = "results/studies/default/mine"
@@ -49,6 +54,10 @@ def workdir(tmp_path_factory):
     os.chdir(folder)
     write_tree(folder / "tree", 20)
     run_study(CONFIG)
+    assert main(["keep", STUDY, "--out", "kept.json"]) == 0
+    study = FinishedStudy(STUDY)
+    for cell in study.cells():
+        list(keep_probes(study, cell, "cpu", 1))
     yield folder
     os.chdir(before)
 
@@ -106,7 +115,7 @@ def test_a_layer_decides_by_the_odds_that_the_class_loses_without_it(study):
     assert {effect.layer for effect in card.layers} == set(LAYERS)
     losses = [effect.loss for effect in card.layers]
     assert losses == sorted(losses, reverse=True)
-    probes, named = cell.probes(), study.classes.index(card.predicted)
+    probes, named = study.probes(cell), study.classes.index(card.predicted)
     columns = probes[0].card.columns
     features = file_features(study, "delta_sketch", columns, fit_files(study, files, LAYERS))
     mine = [column.startswith(card.layers[0].layer + ".") for column in columns]
@@ -225,7 +234,7 @@ def test_predict_prints_a_card_for_each_file(study, capsys):
     shown = capsys.readouterr().out
     for name in names:
         assert f"tree/{name}" in shown
-    assert shown.count("at 90% coverage: ") == 2
+    assert shown.count("at 90% coverage, by 12 test adapters: ") == 2
     assert shown.count("layers that decided") == 2
 
 
@@ -250,6 +259,8 @@ def test_predict_prints_json(study, capsys):
     assert main(["predict", f"tree/{name}", *words]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["cell"]["representation"] == "delta_gram"
+    assert (told["calibration"]["n"], told["calibration"]["unit"]) == (12, "adapter")
+    assert 0 <= told["calibration"]["threshold"] <= 1
     (card,) = told["files"]
     assert sum(card["probabilities"].values()) == pytest.approx(1)
     assert card["predicted"] == next(iter(card["probabilities"])) == card["conformal_set"][0]
@@ -266,7 +277,7 @@ def test_similar_prints_a_table(study, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["predict", "tree/cat/000.safetensors", "--study", "tree"], "tree: no finished study here"),
+        (["predict", "tree/cat/000.safetensors", "--study", "tree"], "tree: no results of a study here"),
         (["predict", "absent.safetensors", "--study", STUDY], "absent.safetensors: no such file"),
         (["predict", "other.safetensors", "--study", STUDY], "none of the study's 8 layers"),
         (["predict", "wide.safetensors", "--study", STUDY], "the file is of another base model"),
@@ -304,32 +315,69 @@ def test_a_study_that_was_moved_answers_all_the_same(workdir, study, tmp_path):
     assert predict(moved, moved.choose("pca"), files) == predict(study, study.choose("pca"), files)
 
 
-# conformal sets
+def test_sets_are_calibrated_on_the_test_part(study):
+    cell = study.choose("delta_gram", "all", "ridge")
+    labels = study.adapters("label")["label"][study.part("test")]
+    own = cell.probabilities("test", len(study.classes))[range(12), np.searchsorted(study.classes, labels)]
+    # 12 adapters: the ⌈13 · 0.9⌉ = 12th smallest of their scores.
+    assert calibrate(study, cell).threshold == pytest.approx((1 - own).max())
 
 
-def test_conformal_sets_cover_what_they_promise():
-    rng = np.random.default_rng(0)
-    covered, sizes = [], []
-    for _ in range(300):
-        truth = rng.integers(0, 4, 80)
-        scores = rng.normal(0, 1, (80, 4)) + 1.5 * np.eye(4)[truth]
-        values = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-        threshold = conformal_threshold(values[:40], truth[:40], 0.9)
-        inside = conformal_sets(values[40:], threshold)
-        covered.append(inside[np.arange(40), truth[40:]].mean())
-        sizes.append(inside.sum(axis=1).mean())
-    assert 0.9 - 0.01 <= np.mean(covered) <= 0.9 + 1 / 41 + 0.01
-    assert np.mean(sizes) < 4
+def test_too_few_test_adapters_and_none_kept_apart_are_not_measurable(study, monkeypatch):
+    cell = study.choose()
+    few = replace(study.tested(), test_units=np.arange(12) // 2)
+    monkeypatch.setattr(study, "tested", lambda: few)
+    assert calibrate(study, cell) == Calibration(None, 6, "adapter")
+    (card,) = predict(study, cell, adapters_of(study, study.part("test")[:1]))
+    assert card.conformal_set is None
+    print_prediction(card, cell, study, calibrate(study, cell))
+    whole = replace(few, test_units=np.arange(12), sanity=True)
+    monkeypatch.setattr(study, "tested", lambda: whole)
+    assert calibrate(study, cell).threshold is None
 
 
-def test_too_few_calibration_adapters_leave_every_class_possible():
-    values = np.eye(3)[[0, 1, 2, 0, 1, 2, 0, 1]]
-    assert conformal_threshold(values, values.argmax(axis=1), 0.9) == np.inf
-    assert conformal_sets(values, np.inf).all()
-    assert (
-        conformal_threshold(np.vstack([values, values[:1]]), np.array([0, 1, 2, 0, 1, 2, 0, 1, 0]), 0.9) == 0
-    )
+# kept probes
 
 
-def test_a_set_is_never_empty():
-    assert conformal_sets(np.array([[0.4, 0.3, 0.3]]), 0.1).tolist() == [[True, False, False]]
+def test_the_best_cell_of_each_layer_set_is_kept(workdir, study):
+    kept = read_json(workdir / "kept.json")
+    assert list(kept) == [str(study.choose(layer_set=name)) for name in ("all", "visual")]
+    for name, files in kept.items():
+        cell = study.choose(*name.split("/"))
+        assert [load_probe(f"results/{file}").card.seed for file in files] == list(cell.seeds)
+    assert load_probe(f"results/{files[0]}").card.provenance["key"] == cell.key
+
+
+def test_a_probe_that_is_not_kept_is_kept_by_the_command_that_is_named(study, capsys):
+    cell = study.choose("stats", "visual", "mlp")
+    files = [cell.probe_file(seed) for seed in cell.seeds]
+    before = [file.read_bytes() for file in files]
+    files[1].unlink()
+    name = study.adapters("adapter")["adapter"][0]
+    words = ["--representation", "stats", "--layer-set", "visual", "--probe", "mlp"]
+    assert main(["predict", f"tree/{name}", "--study", STUDY, *words]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    command = error.strip().split("lorascope ")[-1].split()
+    assert command == ["keep", STUDY, *words]
+    assert main(command) == 0
+    assert "seed 43: kept; it answers as in the study, bit for bit" in capsys.readouterr().err
+    assert [file.read_bytes() for file in files] == before
+    assert main(command) == 0
+    assert capsys.readouterr().err == "stats/visual/mlp: kept already\n"
+
+
+def test_a_probe_that_answers_otherwise_is_not_kept(study, capsys):
+    """As when another version of the code trains it: here the study says that another seed was its first."""
+    cell = study.choose("pca", "all", "mlp")
+    (file,) = cell.folder.glob("seeds-*.details.parquet")
+    table, before = read_table(file), file.read_bytes()
+    cell.probe_file(42).unlink()
+    write_table(file, table.set_column(0, "seed", pa.array([43, 42], pa.int64())))
+    assert main(["keep", STUDY, "--representation", "pca", "--layer-set", "all", "--probe", "mlp"]) == 2
+    error = capsys.readouterr().err
+    assert "pca/all/mlp, seed 42: trained again, its test probabilities differ" in error
+    assert error.count("\n") == 1
+    assert not cell.probe_file(42).exists()
+    file.write_bytes(before)
+    list(keep_probes(study, cell, "cpu", 1))

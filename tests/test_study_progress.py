@@ -53,11 +53,10 @@ def finish(plan, cell, seeds, code=None):
     for seed in seeds:
         for kind in ("details", "runs"):
             write_table(f"{cell.folder}/seeds/seed-{seed}.{kind}.parquet", table, metadata)
-    for block, runs, details, probes in zip(cell.blocks, cell.runs, cell.details, cell.probes, strict=True):
+    for block, runs, details in zip(cell.blocks, cell.runs, cell.details, strict=True):
         if set(range(block.first, block.last + 1)) <= set(seeds):
             write_table(runs, table, metadata)
             write_table(details, table, metadata)
-            write_json(probes, {"probes": {}})
 
 
 def states(plan):
@@ -161,6 +160,7 @@ def test_every_step_is_counted_and_features_once_for_all_layer_sets():
         {"dataset": "five", "step": "control", "done": 0, "jobs": 1},
         {"dataset": "five", "step": "train", "done": 0, "jobs": 4},
         {"dataset": "five", "step": "aggregate", "done": 0, "jobs": 1},
+        {"dataset": "five", "step": "keep_probes", "done": 0, "jobs": 1},
         {"dataset": "five", "step": "page", "done": 0, "jobs": 1},
     ]
 

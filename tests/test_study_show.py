@@ -7,7 +7,8 @@ import pytest
 from lorascope.cli import main
 from lorascope.report.text import verdict
 from lorascope.stats.aggregate import aggregate
-from lorascope.study.show import study_answer, study_folders, study_record
+from lorascope.study.named import study_folders
+from lorascope.study.show import study_answer, study_record
 from synthetic_study import default_accuracies, make_study
 
 

@@ -22,6 +22,7 @@ CLOCKED = re.compile("seconds|^time_vs_")
 TINY_ZOO = {
     "dataset": "tiny",
     "representations": ["stats", "matrix_norms", "ensemble"],
+    "probes": ["mlp"],
     "seeds": 2,
     "importance": {"representation": "stats", "remove": [1], "keep": [1], "controls": 1},
     "mlp": {"hidden": [16], "epochs": 4},

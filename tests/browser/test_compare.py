@@ -12,7 +12,7 @@ def path(study, tmp_path_factory):
     home = tmp_path_factory.mktemp("other")
     accuracies = default_accuracies(("stats", "spectral"))
     aggregate(make_study(home / "in", accuracies, seeds=1, adapters=200), home / "summary")
-    return write_comparison(compare(study, home), home / "comparison")
+    return write_comparison(compare(study / "summary", home / "summary"), home / "comparison")
 
 
 def test_both_studies_are_drawn_and_filtered(visit, path):

@@ -23,19 +23,20 @@ def test_the_default_target_is_the_page_of_the_zoo(tmp_path):
         "passport": 1,
         "fit": 4,
         "extract": 22,
-        "train": 24,
+        "train": 48,
         "rank_layers": 1,
         "adapter_map": 1,
         "control": 1,
         "stamp": 1,
         "aggregate": 1,
+        "keep_probes": 1,
         "page": 1,
         "report": 1,
     }
 
 
 def test_one_representation_needs_only_its_own_features(tmp_path):
-    expected = {"prepare": 1, "label": 1, "passport": 1, "extract": 2, "train": 2, "spectral": 1}
+    expected = {"prepare": 1, "label": 1, "passport": 1, "extract": 2, "train": 4, "spectral": 1}
     assert planned(tmp_path, "spectral", dataset="sanity") == expected
 
 
@@ -53,7 +54,7 @@ def test_groupings(tmp_path, grouping, groups):
 
 
 def test_seeds_are_cut_into_blocks(tmp_path):
-    assert planned(tmp_path, "stats", dataset="sanity", seeds=7, seeds_per_job=3)["train"] == 2 * 3
+    assert planned(tmp_path, "stats", dataset="sanity", seeds=7, seeds_per_job=3)["train"] == 2 * (3 + 1)
 
 
 def test_features_alone_train_nothing(tmp_path):
@@ -64,7 +65,7 @@ def test_features_alone_train_nothing(tmp_path):
 
 def test_two_data_sets_share_nothing_but_rules(tmp_path):
     jobs = planned(tmp_path, dataset=["sanity", "zoo"])
-    assert (jobs["prepare"], jobs["page"], jobs["train"]) == (2, 2, 48)
+    assert (jobs["prepare"], jobs["page"], jobs["train"]) == (2, 2, 96)
 
 
 def test_a_base_of_ones_own_is_trained_once(tmp_path):

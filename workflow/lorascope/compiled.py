@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import cached_property, partial, update_wrapper
 from hashlib import sha256
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 import llvmlite.binding as llvm
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # Sums may be taken in another order, the same in every run on a processor; NaN and infinity stay as they are.
 _ROUNDING = {"reassoc", "nsz"}
 _ENTRY = "entry"
+# Of these a loop keeps the value that they had when it was compiled; and of arrays.
+_CONSTANTS = (bool, int, float, complex, str, bytes, tuple, np.generic)
 # Where numba's calling convention puts a result, and an error: loops have neither.
 _NOWHERE = ctypes.create_string_buffer(8)
 _DIGEST_BYTES = sha256().digest_size
@@ -139,14 +141,47 @@ class Loop:
 
     @cached_property
     def _file_name(self) -> str:
-        """Name the machine code by all that it depends on."""
+        """Name the machine code by all that it was compiled from, with and for."""
         source, here = Path(inspect.getfile(self.__wrapped__)), Path(__file__)
+        types = [f"{one.name}[{one.ndim}]" for one in self.types]
         machine = llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
         versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
-        key = sha256(" ".join([*machine, *versions]).encode())
+        told = [*machine, *versions, *types, *sorted(self.rounding), *_frozen(self.__wrapped__)]
+        key = sha256("\0".join(told).encode())
         for path in (source, here):
             key.update(path.read_bytes())
         return f"{source.stem}.{self.__name__}-{key.hexdigest()[:16]}.o"
+
+
+def _frozen(function: FunctionType) -> Iterator[str]:
+    """Yield what machine code takes over of the names that a function refers to: their values at this time.
+
+    The source does not tell these: a constant may come from another file.
+    """
+    names = function.__code__.co_names
+    for name in names:
+        value = function.__globals__.get(name)
+        is_module = isinstance(value, ModuleType)
+        inside = (attribute for attribute in names if is_module and hasattr(value, attribute))
+        for each in [getattr(value, attribute) for attribute in inside] or [value]:
+            yield f"{name} {_told(each)}"
+            if _is_part(each):
+                yield inspect.getsource(each)
+                yield from _frozen(each)
+
+
+def _told(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        # An array's own text leaves entries out.
+        return f"{value.dtype} {value.shape} {value.tobytes()!r}"
+    if isinstance(value, _CONSTANTS):
+        return f"{type(value).__name__} {value!r}"
+    # The text of other objects has their address, which is another one in every process.
+    return getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def _is_part(value: object) -> bool:
+    return isinstance(value, FunctionType) and getattr(value, "part_of_loops", False)
 
 
 def _read(path: Path) -> bytes | None:
@@ -171,7 +206,7 @@ def _compile(function: FunctionType, types: list[ArrayType], rounding: set[str])
     options = {"error_model": "numpy", "fastmath": rounding}
     names = dict(function.__globals__)
     for name, part in function.__globals__.items():
-        if getattr(part, "part_of_loops", False):
+        if _is_part(part):
             names[name] = numba.njit(FunctionType(part.__code__, names), forceinline=True, **options)
     names["loop"] = numba.njit(FunctionType(function.__code__, names), forceinline=True, **options)
     exec(_trampoline(types), names)

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from lorascope.errors import LorascopeError
-from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
+from lorascope.features.registry import REPRESENTATIONS
 from lorascope.probes.registry import reads
 from lorascope.stats.table_names import TABLE_NAMES
 from lorascope.study.analyses import analyses
@@ -13,6 +13,7 @@ from lorascope.study.curves import all_curves, curve, curves, scaling_key
 from lorascope.study.keys import canonical_json
 from lorascope.study.lock import start_run
 from lorascope.study.plan import Plan
+from lorascope.study.record import record_files
 from lorascope.study.sparse_plan import SparsePlan
 
 # `snakemake` may be called by its path, from a shell that has not activated its environment.
@@ -39,6 +40,11 @@ def placed(path):
     return str(PLACE.modify(path))
 
 
+def key_of_part(part):
+    """Return the key of the tables and the page of a data set, or of the images of sparse training."""
+    return SPARSE.key if part.startswith("sparse/") else PLAN.study_key(part)
+
+
 # What the results do not depend on is left out: another value reruns nothing.
 CONFIG = {**PLAN.config, "results": placed(RESULTS), "features_dir": None}
 CONFIG_JSON = canonical_json(CONFIG)
@@ -53,7 +59,7 @@ wildcard_constraints:
     ),
     gate="|".join(map(re.escape, PLAN.config["sparse"]["gates"])),
     seed="[0-9]+",
-    representation="|".join(REPRESENTATIONS + LAYER_REPRESENTATIONS),
+    representation="|".join(REPRESENTATIONS),
     layer_set="|".join(PLAN.config["layer_patterns"]),
     probe="|".join({*PLAN.config["probes"], *PLAN.config["scaling"]["probes"]}),
     key="[0-9a-f]{10}",
@@ -113,6 +119,11 @@ def data_settings(wildcards):
     return canonical_json(PLAN.settings(wildcards.dataset))
 
 
+def data_fingerprint(wildcards):
+    found = PLAN.fingerprint(wildcards.dataset)
+    return f"--fingerprint {found}" if found else ""
+
+
 def prepare_threads(wildcards):
     """Only adapter files are read in parallel; other sources are one stream."""
     return 8 if PLAN.settings(wildcards.dataset)["source"] == "folder" else 1
@@ -129,6 +140,10 @@ def data_weights(wildcards):
     return ancient(
         [f"{folder}/{name}" for name in ("layers.parquet", "norms.parquet", "weights")]
     )
+
+
+def data_layers(wildcards):
+    return ancient(f"{PLAN.data_folder(wildcards.dataset)}/layers.parquet")
 
 
 def data_folder(wildcards):
@@ -339,8 +354,8 @@ def results_of(representation):
     return results
 
 
-def results_with(final, datasets=PLAN.config["dataset"]):
-    """Return an input function: a final file of some data sets, and what is behind it.
+def results_with(finals, datasets=PLAN.config["dataset"]):
+    """Return an input function: final files of some data sets, and what is behind them.
 
     Stamp and cells stand beside it because snakemake does not miss a file behind one that is up to date.
     """
@@ -348,7 +363,7 @@ def results_with(final, datasets=PLAN.config["dataset"]):
         path
         for dataset in datasets
         for path in [
-            PLAN.named(dataset, final),
+            *[PLAN.named(dataset, final) for final in finals],
             PLAN.stamp(dataset),
             *PLAN.cell_files(dataset),
             *PLAN.analysis_files(dataset),

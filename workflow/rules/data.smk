@@ -26,6 +26,7 @@ rule prepare:
     params:
         settings=data_settings,
         grouping=PLAN.config["grouping"],
+        fingerprint=data_fingerprint,
         folder=subpath(output.layers, parent=True),
     message:
         "Lay out the weights of {wildcards.dataset}"
@@ -35,6 +36,7 @@ rule prepare:
         " --settings {params.settings:q}"
         " --grouping {params.grouping}"
         " --shards {input.shards}"
+        " {params.fingerprint}"
         " --key {wildcards.key}"
         " --threads {threads}"
         " --out {params.folder} 2> {log}"

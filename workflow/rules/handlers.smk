@@ -23,6 +23,8 @@ for screen in SCREENS:
 
 onstart:
     start_run(placed(RESULTS), workflow._cores)
+    outputs = [str(output) for job in workflow.dag.jobs for output in job.output]
+    record_files(placed(NAMED), placed(RESULTS), outputs, key_of_part)
     for screen in SCREENS:
         records = {
             job.jobid: str(job.benchmark or f"logs/-/{job.rule.name}")

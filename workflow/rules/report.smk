@@ -59,6 +59,38 @@ rule aggregate:
         " --out {params.folder} 2> {log}"
 
 
+rule keep_probes:
+    """Keep the trained probes of each layer set's best cell: which ones these are, the tables tell."""
+    input:
+        summary=f"{NAMED}/{{dataset}}/summary/results.json",
+        cells=all_cells,
+        features=control_features,
+        adapters=cell_adapters,
+        layers=data_layers,
+    output:
+        f"{NAMED}/{{dataset}}/probes.json",
+    log:
+        f"{NAMED_LOGS}/{{dataset}}/keep_probes.log",
+    benchmark:
+        f"{NAMED_LOGS}/{{dataset}}/keep_probes.tsv"
+    conda:
+        "../../envs/lorascope.yaml"
+    threads: 2
+    resources:
+        mem_mb=growing(4000),
+        runtime=240,
+    params:
+        device=device_of,
+        folder=subpath(input.summary, ancestor=2),
+    message:
+        "Keep the trained probes of the best cells of {wildcards.dataset}"
+    shell:
+        "exec lorascope keep {params.folder}"
+        " --device {params.device}"
+        " --threads {threads}"
+        " --out {output} 2> {log}"
+
+
 rule page:
     """Write the page and the figures."""
     input:

@@ -4,7 +4,7 @@
 rule summary:
     """The tables behind the page."""
     input:
-        results_with("summary/results.json"),
+        results_with(["summary/results.json"]),
     localrule: True
     message:
         "Target {rule} is complete"
@@ -46,7 +46,7 @@ rule scaling:
         "Target {rule} is complete"
 
 
-for name in REPRESENTATIONS + LAYER_REPRESENTATIONS:
+for name in REPRESENTATIONS:
 
     rule:
         """The probes of one representation, on all layer sets."""
@@ -66,7 +66,7 @@ for name in PLAN.config["datasets"]:
         name:
             name
         input:
-            results_with("report/index.html", [name]),
+            results_with(["report/index.html", "probes.json"], [name]),
         localrule: True
         message:
             "Target {rule} is complete"

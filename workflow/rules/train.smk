@@ -11,7 +11,6 @@ rule train:
     output:
         runs=f"{RESULTS}/{{dataset}}/probes/{{representation}}/{{layer_set}}.{{probe}}/{{key}}/seeds-{{first}}-{{last}}.runs.parquet",
         details=f"{RESULTS}/{{dataset}}/probes/{{representation}}/{{layer_set}}.{{probe}}/{{key}}/seeds-{{first}}-{{last}}.details.parquet",
-        probes=f"{RESULTS}/{{dataset}}/probes/{{representation}}/{{layer_set}}.{{probe}}/{{key}}/seeds-{{first}}-{{last}}.probes.json",
     log:
         "logs/{dataset}/train/{representation}/{layer_set}.{probe}.{key}.seeds-{first}-{last}.log",
     benchmark:

@@ -37,3 +37,8 @@ def select_layers(layers: Sequence[str], patterns: str | Sequence[str], name: st
         known = f"layers: {layers[0]}, …" if layers else "there are no layers"
         raise LorascopeError(f"{name}: no layer matches {' or '.join(map(repr, patterns))}; {known}")
     return chosen
+
+
+def reference_layer_set(layer_sets: Iterable[str]) -> str | None:
+    """Return the layer set that the others are compared with: the first one; None where there is none."""
+    return next(iter(layer_sets), None)

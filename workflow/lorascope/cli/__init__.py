@@ -21,6 +21,7 @@ from lorascope.cli import (
     sparse,
     sparse_results,
     store,
+    studies,
     train,
     zoo,
 )
@@ -31,6 +32,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 SUBJECTS = (
     files,
     predict,
+    studies,
     progress,
     show,
     zoo,

@@ -17,6 +17,7 @@ def add(commands) -> None:
     prepare.add_argument("--settings", type=json_map, required=True, help="its entry in the config, as JSON")
     prepare.add_argument("--shards", nargs="*", default=[], help="the zoo's .safetensors files")
     prepare.add_argument("--grouping", default="attention", help="attention, block or layer")
+    prepare.add_argument("--fingerprint", help="of the source's files, as the plan found them")
     prepare.add_argument("--out", required=True, help="folder to write into")
     label = step(commands, "label", _label, "write the label and split table")
     label.add_argument("--data", required=True, help="folder that `prepare` wrote")
@@ -30,17 +31,17 @@ def add(commands) -> None:
 
 def _prepare(options: argparse.Namespace) -> None:
     from lorascope.data.prepare import prepare
-    from lorascope.data.sources import open_source
+    from lorascope.data.sources import open_source, record_planned
     from lorascope.study import steps
     from lorascope.study.config import load_dataset
 
     settings = load_dataset(options.settings, options.dataset)
+    inputs = record_planned(settings, options.fingerprint)
     source = open_source(settings, options.shards, options.out, options.threads)
     origin = origin_of(options, settings, *steps.PREPARE)
     with bar(f"prepare {options.dataset}", source.adapters.num_rows) as advance:
-        written = prepare(
-            WatchedSource(source, advance), options.dataset, options.grouping, options.out, origin
-        )
+        watched = WatchedSource(source, advance)
+        written = prepare(watched, options.dataset, options.grouping, options.out, origin, inputs)
     counts = ", ".join(f"{written[name]} {name}" for name in ("adapters", "matrices", "parameters"))
     log(f"{options.dataset}: {counts}")
     if settings["source"] == "folder":

@@ -1,6 +1,7 @@
 """Sub-commands that fit and compute representations."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from lorascope.cli.bars import bar, watch_blocks
@@ -44,15 +45,19 @@ def _extract(options: argparse.Namespace) -> None:
 
     weights = GroupWeights.open(options.data, options.group)
     settings = {"representation": options.representation, "group": options.group}
-    origin = origin_of(options, settings, *steps.extract(options.representation))
-    origin["device"] = _extraction_device(options)
+    device = _extraction_device(options)
+    origin = origin_of(options, settings, *steps.extract(options.representation), device=device)
+
+    def compute() -> None:
+        _compute(options, weights, device, origin)
+
     if options.store is None:
-        _compute(options, weights, origin)
+        compute()
     else:
-        _share(options, weights, origin)
+        _share(options, weights.n_adapters, origin, compute)
 
 
-def _share(options: argparse.Namespace, weights, origin: dict) -> None:
+def _share(options: argparse.Namespace, n_adapters: int, origin: dict, compute: Callable[[], None]) -> None:
     from lorascope.store.features import feature_address, feature_inputs
     from lorascope.store.places import open_place
     from lorascope.store.share import share
@@ -62,12 +67,12 @@ def _share(options: argparse.Namespace, weights, origin: dict) -> None:
     inputs = feature_inputs(options.data, options.group, options.fit)
     address = feature_address(options.representation, options.key, options.group, inputs)
     told = {name: origin[name] for name in ("settings", "code", "device", "versions")}
-    about = {"dataset": options.dataset, "adapters": weights.n_adapters, **inputs, **told}
+    about = {"dataset": options.dataset, "adapters": n_adapters, **inputs, **told}
     place = open_place(options.store)
-    share(place, address, about, lambda: _compute(options, weights, origin), Path(options.out), log)
+    share(place, address, about, compute, Path(options.out), log)
 
 
-def _compute(options: argparse.Namespace, weights, origin: dict) -> None:
+def _compute(options: argparse.Namespace, weights, device: str, origin: dict) -> None:
     from lorascope.features.extract import FeatureFile, extract
     from lorascope.features.layers import extract_layers
     from lorascope.features.registry import is_layered
@@ -78,7 +83,7 @@ def _compute(options: argparse.Namespace, weights, origin: dict) -> None:
         file = FeatureFile(options.representation, options.out, origin)
         total = weights.n_adapters * len(weights.matrices)
         with bar(f"extract {options.representation}", total) as advance:
-            extract(weights, [file], blocks=watch_blocks(_blocks_on(origin["device"]), advance))
+            extract(weights, [file], blocks=watch_blocks(_blocks_on(device), advance))
 
 
 def _extraction_device(options: argparse.Namespace) -> str:

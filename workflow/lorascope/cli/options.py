@@ -45,11 +45,22 @@ def step(
     return parser
 
 
-def origin_of(options: argparse.Namespace, settings: dict, *modules: str) -> dict:
+# What every command that takes a study says of it.
+STUDY = "NAME or NAME/DATASET of a study, or the folder of its results"
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where named studies lie."""
+    parser.add_argument(
+        "--results", metavar="DIR", default="results", help="folder of named studies (default: results)"
+    )
+
+
+def origin_of(options: argparse.Namespace, settings: dict, *modules: str, device: str = "cpu") -> dict:
     """Return the provenance that a step stores in what it writes."""
     from lorascope.study.provenance import provenance
 
-    return provenance(options.key, settings, modules)
+    return provenance(options.key, settings, modules, device)
 
 
 def log(line: str) -> None:

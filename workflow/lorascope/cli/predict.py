@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 
 from lorascope.cli.files import ADAPTER, add_files
-from lorascope.cli.options import command
+from lorascope.cli.options import STUDY, add_results, command, log
 from lorascope.errors import LorascopeError
 
 
@@ -19,27 +19,62 @@ def add(commands) -> None:
         ("probe", "of the cell that answers"),
     ):
         predict.add_argument(f"--{name}", help=words)
+    _add_keep(commands)
     similar = command(commands, "similar", _similar, "find the adapters of a study nearest to a file")
     similar.add_argument("file", metavar="FILE", help="adapter file or PEFT folder").complete = ADAPTER
     similar.add_argument("-k", type=int, default=10, metavar="N", help="how many (default: 10)")
     similar.add_argument("--layer-set", default="all", help="layers that count (default: all)")
     for each in (predict, similar):
-        each.add_argument("--study", required=True, metavar="DIR", help="such as results/studies/default/zoo")
+        each.add_argument("--study", required=True, metavar="STUDY", help=STUDY)
+        add_results(each)
         each.add_argument("--json", action="store_true", help="print JSON")
 
 
-def _predict(options: argparse.Namespace) -> None:
-    from lorascope.study.finished import FinishedStudy
-    from lorascope.study.predict import COVERAGE, predict_files
+def _add_keep(commands) -> None:
+    keep = command(commands, "keep", _keep, "keep the trained probes of a study's cells, for predict")
+    keep.add_argument("study", metavar="STUDY", help=STUDY)
+    add_results(keep)
+    for name in ("representation", "layer-set", "probe"):
+        keep.add_argument(
+            f"--{name}",
+            help="of the cell to keep, the best of those named so (default: each layer set's best)",
+        )
+    keep.add_argument(
+        "--device", default="cpu", choices=("cpu", "cuda", "auto"), help="what the study ran on"
+    )
+    keep.add_argument("--threads", type=int, default=1, help="seeds trained at a time")
+    keep.add_argument("--out", metavar="FILE", help="list of the files kept, as JSON")
 
-    study = FinishedStudy(options.study)
+
+def _keep(options: argparse.Namespace) -> None:
+    from lorascope.devices import choose_device
+    from lorascope.files import write_json
+    from lorascope.study.finished import find_study
+    from lorascope.study.keep import keep_probes, kept_files
+
+    study = find_study(options.study, options.results)
+    named = options.representation, options.layer_set, options.probe
+    cells = [study.choose(*named)] if any(named) else study.best_cells()
+    for cell in cells:
+        for line in keep_probes(study, cell, choose_device(options.device), options.threads):
+            log(line)
+    if options.out:
+        write_json(options.out, kept_files(study, cells))
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from lorascope.study.finished import find_study
+    from lorascope.study.predict import COVERAGE, calibrate, predict_files
+
+    study = find_study(options.study, options.results)
     cell = study.choose(options.representation, options.layer_set, options.probe)
     files, failed = _read(study, cell, options.files)
-    cards = predict_files(study, cell, files) if files else []
+    cards, calibration = predict_files(study, cell, files) if files else [], calibrate(study, cell)
     if options.json:
         about = {name: getattr(cell, name) for name in ("representation", "layer_set", "probe")}
         about |= {"seeds": len(cell.seeds), "test_accuracy": cell.test_accuracy}
         told = {"cell": about, "coverage": COVERAGE, "sanity": study.results["sanity"]}
+        told["calibration"] = asdict(calibration)
         told["files"] = [asdict(card) for card in cards]
         told["files"] += [{"path": path, "error": str(error)} for path, error in failed.items()]
         print(json.dumps(told, indent=2, allow_nan=False))
@@ -47,7 +82,7 @@ def _predict(options: argparse.Namespace) -> None:
         from lorascope.cli.prediction_cards import print_prediction
 
         for card in cards:
-            print_prediction(card, cell, study)
+            print_prediction(card, cell, study, calibration)
     if failed:
         raise _failure(list(failed.values()), len(options.files))
 
@@ -76,12 +111,12 @@ def _failure(errors: list[LorascopeError], given: int) -> LorascopeError:
 def _similar(options: argparse.Namespace) -> None:
     from lorascope.adapters.files import read_adapter
     from lorascope.study.file_features import fit_files
-    from lorascope.study.finished import FinishedStudy
+    from lorascope.study.finished import find_study
     from lorascope.study.similar import nearest
 
     if options.k < 1:
         raise LorascopeError(f"-k {options.k}: ask for at least one adapter")
-    study = FinishedStudy(options.study)
+    study = find_study(options.study, options.results)
     (file,) = fit_files(study, [read_adapter(options.file)], study.layers(options.layer_set))
     neighbours = nearest(study, file, options.k)
     if options.json:

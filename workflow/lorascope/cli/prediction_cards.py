@@ -10,14 +10,14 @@ from lorascope.cli.cards import bar_of
 from lorascope.features.file_weights import FittedFile
 from lorascope.report.numbers import percent, plural
 from lorascope.study.finished import FinishedCell, FinishedStudy
-from lorascope.study.predict import COVERAGE, Card
+from lorascope.study.predict import COVERAGE, Calibration, Card
 from lorascope.study.similar import Neighbour
 
 SHOWN = 5
 SANITY_WARNING = "a study of so few adapters says that the machinery runs, and nothing about this file"
 
 
-def print_prediction(card: Card, cell: FinishedCell, study: FinishedStudy) -> None:
+def print_prediction(card: Card, cell: FinishedCell, study: FinishedStudy, calibration: Calibration) -> None:
     """Print a card: the class, what else it may be, the layers that decided, and what speaks against it."""
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(card.path, style="bold"))
@@ -26,9 +26,7 @@ def print_prediction(card: Card, cell: FinishedCell, study: FinishedStudy) -> No
     for name, probability in list(card.probabilities.items())[:SHOWN]:
         classes.add_row(Text(name), bar_of(probability), f"{probability:.1%}")
     console.print(classes)
-    some = len(card.conformal_set) < len(card.probabilities)
-    which = ", ".join(card.conformal_set) if some else f"any of the {len(card.probabilities)} classes"
-    console.print(f"at {COVERAGE:.0%} coverage: {which}", markup=False)
+    console.print(_set_words(card, calibration), markup=False)
     layers = Table.grid(padding=(0, 2))
     for effect in card.layers[:SHOWN]:
         layers.add_row(Text(effect.layer), f"{effect.loss:+.2f}")
@@ -38,6 +36,15 @@ def print_prediction(card: Card, cell: FinishedCell, study: FinishedStudy) -> No
     console.print(f"from {study.folder}: {where}; test accuracy {percent(cell.test_accuracy)}", markup=False)
     for warning in [*card.warnings, *([SANITY_WARNING] if study.results["sanity"] else [])]:
         console.print(Text(f"warning: {warning}", style="red"))
+
+
+def _set_words(card: Card, calibration: Calibration) -> str:
+    rests_on = plural(calibration.n, f"test {calibration.unit}")
+    if card.conformal_set is None:
+        return f"at {COVERAGE:.0%} coverage: not measurable ({rests_on})"
+    some = len(card.conformal_set) < len(card.probabilities)
+    which = ", ".join(card.conformal_set) if some else f"any of the {len(card.probabilities)} classes"
+    return f"at {COVERAGE:.0%} coverage, by {rests_on}: {which}"
 
 
 def print_neighbours(file: FittedFile, neighbours: Sequence[Neighbour]) -> None:

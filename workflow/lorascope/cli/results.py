@@ -2,7 +2,7 @@
 
 import argparse
 
-from lorascope.cli.options import command, json_map, step
+from lorascope.cli.options import STUDY, add_results, command, json_map, step
 from lorascope.errors import DamagedFileError, LorascopeError
 
 
@@ -25,13 +25,13 @@ def add(commands) -> None:
     sizes.add_argument("--table", required=True, help="the sizes.parquet that scaling wrote")
     sizes.add_argument("--document", required=True, help="file with the two lines that mark the place")
     compare = command(commands, "compare", _compare, "put two studies side by side: settings and results")
-    compare.add_argument("first", metavar="A", help="folder of a study, such as results/studies/default/zoo")
-    compare.add_argument("second", metavar="B", help="folder of another study or data set")
+    add_results(compare)
+    compare.add_argument("first", metavar="A", help=STUDY)
+    compare.add_argument("second", metavar="B", help=STUDY)
     compare.add_argument("--out", help="folder to write a page into (default: text only)")
     board = command(commands, "leaderboard", _leaderboard, "write the method tables of some studies")
-    board.add_argument(
-        "studies", nargs="+", metavar="STUDY", help="folder of a study, such as results/studies/default/zoo"
-    )
+    board.add_argument("studies", nargs="+", metavar="STUDY", help=STUDY)
+    add_results(board)
     board.add_argument("--out", required=True, help="the page, in Markdown")
     salvage = command(commands, "salvage", _salvage, "report on a study of which a part failed")
     salvage.add_argument("--config", type=json_map, required=True, help="the study's settings as JSON")
@@ -61,8 +61,11 @@ def _report(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     from lorascope.report.compare import compare, comparison_text, write_comparison
+    from lorascope.study.named import find_summary
 
-    comparison = compare(options.first, options.second)
+    names = options.first, options.second
+    folders = [find_summary(name, options.results) for name in names]
+    comparison = compare(*folders, names)
     print(comparison_text(comparison), end="")
     if options.out:
         print(f"Page: {write_comparison(comparison, options.out)}")
@@ -89,8 +92,10 @@ def _scaling_table(options: argparse.Namespace) -> None:
 
 def _leaderboard(options: argparse.Namespace) -> None:
     from lorascope.report.leaderboard import write_leaderboard
+    from lorascope.study.named import find_summary
 
-    print(f"Page: {write_leaderboard(options.studies, options.out)}")
+    summaries = [find_summary(name, options.results) for name in options.studies]
+    print(f"Page: {write_leaderboard(summaries, options.out)}")
 
 
 def _salvage(options: argparse.Namespace) -> None:

@@ -3,21 +3,20 @@
 import argparse
 import json
 
-from lorascope.cli.options import command
+from lorascope.cli.options import add_results, command
 
 
 def add(commands) -> None:
     """Add the sub-commands to ``lorascope``."""
     show = command(commands, "show", _show, "say what a finished study found, and where its page lies")
     show.add_argument("study", nargs="?", metavar="STUDY", help="name of a study (default: all of them)")
-    show.add_argument(
-        "--results", default="results", metavar="DIR", help="where results lie (default: results)"
-    )
+    add_results(show)
     show.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _show(options: argparse.Namespace) -> None:
-    from lorascope.study.show import study_answer, study_folders, study_record
+    from lorascope.study.named import study_folders
+    from lorascope.study.show import study_answer, study_record
 
     folders = study_folders(options.results, options.study)
     if options.json:

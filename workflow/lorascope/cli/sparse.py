@@ -23,17 +23,13 @@ def add(commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    import torch
-
     from lorascope.devices import choose_device
     from lorascope.sparse.settings import TrainSettings
     from lorascope.sparse.train import train
     from lorascope.study import steps
 
-    # Threads that share a product add up in another order: the result must not depend on their number.
-    torch.set_num_threads(1)
     settings = TrainSettings.from_json(options.settings)
-    origin = origin_of(options, options.settings, *steps.sparse_train(settings.gate))
     device = choose_device(options.device)
+    origin = origin_of(options, options.settings, *steps.sparse_train(settings.gate), device=device)
     for line in train(options.images, settings, options.seed, device, options.out, origin):
         log(line)

@@ -48,15 +48,16 @@ def _scale(options: argparse.Namespace) -> None:
     from lorascope.study.config import load_section
 
     names = {name: getattr(options, name) for name in ("dataset", "layer_set", "representation", "probe")}
+    device = choose_device(options.device)
     lines = train_curve(
         load_cell(names, options.features, options.adapters, options.layers),
         load_section(options.probe, options.settings),
         options.fractions,
         range(options.first_seed, options.first_seed + options.seeds),
-        choose_device(options.device),
+        device,
         options.threads,
         options.out,
-        origin_of(options, options.settings, *steps.scale(options.probe, options.settings)),
+        origin_of(options, options.settings, *steps.scale(options.probe, options.settings), device=device),
     )
     for line in lines:
         log(line)
@@ -73,12 +74,13 @@ def _train(options: argparse.Namespace) -> None:
     if not seeds:
         raise LorascopeError(f"--last-seed {options.last_seed} is before --first-seed {options.first_seed}")
     settings = load_section(options.probe, options.settings)
-    origin = origin_of(options, options.settings, *steps.train(options.probe, settings))
+    device = choose_device(options.device)
+    origin = origin_of(options, options.settings, *steps.train(options.probe, settings), device=device)
     lines = train_block(
         lambda: load_cell(names, options.features, options.adapters, options.layers),
         settings,
         seeds,
-        choose_device(options.device),
+        device,
         options.threads,
         options.out,
         origin,

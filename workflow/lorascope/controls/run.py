@@ -9,8 +9,9 @@ from lorascope.controls.few import MAJORITY, NORMS, RECIPE, majority, norms, rec
 from lorascope.controls.layers import PERMUTED, RANDOM_LAYERS, LayerControls
 from lorascope.controls.parts import ANSWERS_SCHEMA, read_split
 from lorascope.data.labels import training_rows
+from lorascope.data.prepare import NORMS_FILE
 from lorascope.features.certify import certify, sample_layers
-from lorascope.files import write_json, write_table
+from lorascope.files import read_table, write_json, write_table
 from lorascope.passport.scan import open_groups
 
 CONTROLS = (MAJORITY, PERMUTED, NORMS, RECIPE, RANDOM_LAYERS)
@@ -68,15 +69,23 @@ def certify_representations(
     Yields:
         A line for the log for each representation.
     """
-    layers = sample_layers(open_groups(data_dir), training_rows(adapters))
+    norms = read_table(Path(data_dir) / NORMS_FILE)
+    of_layer = {layer: norms[layer].to_numpy() for layer in norms.column_names}
+    layers = sample_layers(open_groups(data_dir), of_layer, training_rows(adapters))
     found = []
     for representation in representations:
         found.append(certify(representation, layers))
-        yield f"{representation}: {'invariant' if found[-1]['invariant'] else 'not invariant'} to refactoring"
+        yield f"{representation}: {_invariance_words(found[-1])}"
     certificate = {
-        "adapters": len(next(iter(layers.values()))),
+        "adapters": max((len(factors) for factors in layers.values()), default=0),
         "layers": list(layers),
         "representations": found,
         "provenance": provenance,
     }
     write_json(Path(out_dir) / INVARIANCE_FILE, certificate)
+
+
+def _invariance_words(certificate: dict) -> str:
+    if certificate["invariant"] is None:
+        return f"invariance not measurable: {certificate['reason']}"
+    return "invariant to refactoring" if certificate["invariant"] else "not invariant to refactoring"

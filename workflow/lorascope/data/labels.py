@@ -66,10 +66,12 @@ def _column(table: pa.Table, name: str, where: str, role: str) -> pa.ChunkedArra
         known = [column for column in table.column_names if column != FINGERPRINT]
         raise LorascopeError(f"{where}: no {role} column '{name}'; there are: {', '.join(known)}")
     column = table[name]
-    if column.null_count:
-        row = int(np.argmax(pc.is_null(column).to_numpy()))
+    # pandas writes what is absent among numbers as NaN.
+    absent = pc.is_null(column, nan_is_null=True).to_numpy()
+    if absent.any():
         raise LorascopeError(
-            f"{where}: {role} column '{name}' is empty in {column.null_count} row(s), first in row {row}"
+            f"{where}: {role} column '{name}' is empty in {absent.sum()} row(s), "
+            f"first in row {absent.argmax()}"
         )
     return column
 
@@ -87,6 +89,12 @@ def _parts(table, labels, groups, duplicates, split: SplitSettings, where: str) 
             raise LorascopeError(f"{where}: unknown split part(s) {', '.join(odd)}; use {', '.join(PARTS)}")
         if absent := [part for part in PARTS if part not in parts]:
             raise LorascopeError(f"{where}: column 'split' has no adapter of {', '.join(absent)}")
+        trained = {label for label, part in zip(labels, parts, strict=True) if part == TRAIN}
+        if untaught := sorted(set(labels) - trained):
+            raise LorascopeError(
+                f"{where}: column 'split' has no training adapter of {', '.join(untaught[:8])}; "
+                "move some there, or leave the class out"
+            )
         return parts
     if duplicates:
         groups = tie_duplicates(groups or table["adapter"].to_pylist(), duplicates)

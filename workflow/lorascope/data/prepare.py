@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lorascope.adapters.layer_sets import group_of
 from lorascope.adapters.names import DOWN, UP, MatrixInfo
+from lorascope.data.inputs import FILES, Record, check_unchanged
 from lorascope.data.sources.base import Batch, Source
 from lorascope.data.update_norms import update_norms
 from lorascope.data.weights import WeightsWriter, layer_table
@@ -22,7 +23,12 @@ NORMS_FILE = "norms.parquet"
 
 
 def prepare(
-    source: Source, dataset: str, grouping: str, out_dir: str | Path, provenance: dict | None = None
+    source: Source,
+    dataset: str,
+    grouping: str,
+    out_dir: str | Path,
+    provenance: dict | None = None,
+    inputs: Record | None = None,
 ) -> dict:
     """Write ``weights/<group>.npy`` and ``layers``, ``norms`` and ``source.parquet``, and ``source.json``.
 
@@ -34,12 +40,14 @@ def prepare(
         grouping: ``attention``, ``block`` or ``layer``.
         out_dir: folder to write into.
         provenance: stored as it is (key, settings, versions).
+        inputs: the record of the source's files, made before they were opened.
 
     Returns:
         What ``source.json`` holds.
 
     Raises:
-        LorascopeError: weights that cannot be used (NaN or Inf, mixed shapes, rows lost).
+        LorascopeError: weights that cannot be used (NaN or Inf, mixed shapes, rows lost), or a file that
+            changed while it was read.
     """
     out_dir = Path(out_dir)
     n_adapters = source.adapters.num_rows
@@ -53,6 +61,7 @@ def prepare(
             writer.write(batch)
             for layer, norms in _norms(batch):
                 all_norms[layer][start : start + _rows(batch)] = norms
+    _tell_dead_apart(fingerprints, all_norms)
     write_table(out_dir / NORMS_FILE, pa.table(all_norms))
     write_table(out_dir / "layers.parquet", layer_table(groups, writer.digests, n_adapters))
     fingerprint_column = pa.array(fingerprints, pa.uint64())
@@ -66,8 +75,10 @@ def prepare(
         "parameters": sum(matrix.size for matrix in source.matrices),
         "ranks": sorted({min(matrix.rows, matrix.cols) for matrix in source.matrices}),
         "digest": _digest(writer.digests),
+        FILES: inputs or {},
         **(provenance or {}),
     }
+    check_unchanged(inputs or {})
     write_json(out_dir / "source.json", description)
     return description
 
@@ -85,6 +96,12 @@ def _norms(batch: Batch) -> Iterator[tuple[str, np.ndarray]]:
         layer, _, side = name.rpartition(".")
         if side == DOWN:
             yield layer, update_norms(down, batch[f"{layer}.{UP}"])
+
+
+def _tell_dead_apart(fingerprints: np.ndarray, norms: dict[str, np.ndarray]) -> None:
+    """Number the adapters without any update: as one set of duplicates they would tie all groups."""
+    dead = np.flatnonzero(~np.any(list(norms.values()), axis=0))
+    fingerprints[dead] = np.iinfo(np.uint64).max - dead.astype(np.uint64)
 
 
 def _rows(batch: Batch) -> int:

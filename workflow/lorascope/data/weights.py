@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lorascope.adapters.names import MatrixInfo
+from lorascope.data.inputs import check_inputs
 from lorascope.digests import running_digest
 from lorascope.errors import DamagedFileError, LorascopeError
 from lorascope.files import atomic_path, content_is_wrong, read_table
@@ -53,8 +54,13 @@ class GroupWeights:
 
     @classmethod
     def open(cls, folder: str | Path, group: str) -> "GroupWeights":
-        """Open a layer group of a prepared data set."""
+        """Open a layer group of a prepared data set.
+
+        Raises:
+            LorascopeError: the files that it was made of have changed in a way that no key shows.
+        """
         folder = Path(folder)
+        check_inputs(folder)
         matrices, n_adapters, digests = read_group_matrices(folder / "layers.parquet", group)
         return cls(folder / "weights" / f"{group}.npy", matrices, n_adapters, digests)
 

@@ -9,13 +9,15 @@ from threadpoolctl import threadpool_limits
 
 from lorascope.data.labels import training_rows
 from lorascope.data.weights import GroupWeights
-from lorascope.errors import LorascopeError
-from lorascope.features.delta_kernel import cosine_kernel
 from lorascope.features.layer_factors import LayerFactors
 from lorascope.features.layer_weights import LayeredWeights, factor_blocks, layers_of
+from lorascope.features.update_kernel import cosine_kernel
 from lorascope.files import read_table, write_table
 
 SEED = 42
+# Two directions need three adapters; with less variance (of cosines, an adapter) there is only rounding.
+FEWEST = 3
+NO_VARIANCE = 1e-12
 
 
 def write_map(
@@ -37,25 +39,41 @@ def write_map(
         adapters: label and split table.
         most: adapters on the map; of more, a random part is shown.
         out_path: table with columns adapter, label, split, x, y; ``variance`` in its metadata is the share
-            of the training part's variance along x and along y.
+            of the training part's variance along x and along y. Where there are no such directions the table
+            is empty, and its metadata has the ``reason``.
         provenance: stored in the file.
 
     Raises:
-        LorascopeError: fewer than three training adapters, or a weight that is NaN or infinite.
+        LorascopeError: a weight is NaN or infinite.
     """
     table = read_table(adapters, ["adapter", "label", "split"])
     rows = _shown(table.num_rows, most)
     train = np.isin(rows, training_rows(adapters))
-    if train.sum() < 3:
-        raise LorascopeError(f"{adapters}: {train.sum()} training adapter(s); a map needs three")
+    if train.sum() < FEWEST:
+        _write_nothing(
+            out_path, table, provenance, f"{train.sum()} training adapter(s); a map needs {FEWEST}"
+        )
+        return
     # One thread: sums split between threads would round differently.
     with threadpool_limits(1):
         kernel = layer_mean_kernel([GroupWeights.open(data_dir, group) for group in groups], rows, train)
+        if _total_variance(kernel[train]) <= NO_VARIANCE * train.sum():
+            _write_nothing(
+                out_path, table, provenance, "the updates of all training adapters point the same way"
+            )
+            return
         places, variance = principal_places(kernel, train)
     shown = table.take(pa.array(rows))
     for name, column in zip("xy", places.T, strict=True):
         shown = shown.append_column(name, pa.array(column))
     write_table(out_path, shown, {**provenance, "variance": variance})
+
+
+def _write_nothing(out_path: str | Path, table: pa.Table, provenance: dict, reason: str) -> None:
+    nothing = table.slice(0, 0)
+    for name in "xy":
+        nothing = nothing.append_column(name, pa.array([], pa.float64()))
+    write_table(out_path, nothing, {**provenance, "reason": reason})
 
 
 def _shown(count: int, most: int) -> np.ndarray:
@@ -104,5 +122,8 @@ def principal_places(kernel: np.ndarray, train: np.ndarray) -> tuple[np.ndarray,
     # The sign of a direction is free: fixed by its largest training entry.
     largest = np.abs(places[train]).argmax(axis=0)
     places *= np.where(places[train][largest, range(places.shape[1])] < 0, -1.0, 1.0)
-    centred = kernel[train] - kernel[train].mean(axis=0)
-    return places, (model.eigenvalues_ / np.trace(centred)).tolist()
+    return places, (model.eigenvalues_ / _total_variance(kernel[train])).tolist()
+
+
+def _total_variance(kernel: np.ndarray) -> float:
+    return float(np.trace(kernel - kernel.mean(axis=0)))

@@ -37,6 +37,19 @@ def axis_counts(d_out: int, d_in: int) -> tuple[int, int]:
     return min(COUNT, d_out), min(COUNT, d_in)
 
 
+def between(factors: LayerFactors, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return leftᵀ ΔW right / ‖ΔW‖_F as (leftᵀ U) S (Vᵀ right), float64 [n, p · q].
+
+    Divided by the norm, the layers of an adapter count the same (``delta_spectrum`` has the norms).
+
+    Args:
+        left: [d_out, p].
+        right: [d_in, q].
+    """
+    written = (left.T @ factors.U) * factors.unit_spectrum[:, None]
+    return (written @ (factors.V.swapaxes(1, 2) @ right)).reshape(len(factors), -1)
+
+
 def _second_moment(vectors: np.ndarray) -> np.ndarray:
     """Return Σ x xᵀ over adapters and components of [n, d, k]."""
     columns = side_by_side(vectors)

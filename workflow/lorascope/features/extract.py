@@ -13,7 +13,7 @@ from lorascope.errors import LorascopeError
 from lorascope.features.batch import MatrixBatch
 from lorascope.features.feature_file import feature_writer
 from lorascope.features.namespace import as_numpy
-from lorascope.features.registry import load
+from lorascope.features.registry import is_layered, load
 
 # Adapters per row group. More rows spread parquet's cost per column over more values (11,520 columns for all
 # representations of 128 matrices); fewer need less memory (4 bytes · rows · columns).
@@ -125,6 +125,8 @@ def _keep_freed_memory() -> None:
 
 def _computing_module(representation: str):
     module = load(representation)
+    if is_layered(representation):
+        raise LorascopeError(f"representation '{representation}' is of layers; choose one of single matrices")
     if not hasattr(module, "compute"):
         raise LorascopeError(
             f"representation '{representation}' has no features of its own; extract {', '.join(module.PARTS)}"

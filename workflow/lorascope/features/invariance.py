@@ -6,15 +6,9 @@ import numpy as np
 
 from lorascope.errors import LorascopeError
 from lorascope.features.batch import MatrixBatch
+from lorascope.features.columns import ratio
 from lorascope.features.layer_factors import LayerFactors
-from lorascope.features.registry import (
-    LAYER_REPRESENTATIONS,
-    REPRESENTATIONS,
-    feature_names,
-    load,
-    load_layer,
-    parts,
-)
+from lorascope.features.registry import feature_names, is_fitted, is_layered, load, parts
 
 SEED = 42
 # A column that varies less between adapters, relative to its mean, is a constant to every probe.
@@ -39,10 +33,15 @@ def invariance(representation: str, rank: int = 4) -> dict[str, dict]:
             "claimed": change in claimed(representation),
             "drift": drift,
             "tolerance": TOLERANCES[change],
-            "holds": drift is not None and drift <= TOLERANCES[change],
+            "holds": within(change, drift),
         }
         for change, drift in found.items()
     }
+
+
+def within(change: str, drift: float | None) -> bool:
+    """Tell whether a drift is within the tolerance of a change."""
+    return drift is not None and drift <= TOLERANCES[change]
 
 
 def claimed(representation: str) -> tuple[str, ...]:
@@ -50,12 +49,8 @@ def claimed(representation: str) -> tuple[str, ...]:
 
     ``canonical`` claims them where σ₁ is apart from σ₂ and the sign is decided, so not for every adapter.
     """
-    if representation in ("flat", "pca"):
-        return ROUNDING
-    if representation == "factors":
-        # Rounding may turn the sign of a component; the probes that read it do not see that.
-        return tuple(change for change in CHANGES if change not in ROUNDING)
-    return tuple(CHANGES) if representation in LAYER_REPRESENTATIONS else ()
+    by_default = tuple(CHANGES) if is_layered(representation) else ()
+    return getattr(load(representation), "INVARIANT_TO", by_default)
 
 
 def drifts(representation: str, factors: LayerFactors) -> dict[str, float | None]:
@@ -65,14 +60,19 @@ def drifts(representation: str, factors: LayerFactors) -> dict[str, float | None
         factors: adapters of one layer; a representation that is fitted is fitted to them as they are.
 
     Returns:
-        change → root mean square over adapters and features, √2 for adapters dealt anew; None where the
-        changed adapters do not have these features.
+        change → root mean square over adapters and features, √2 for adapters permuted; None where the
+        changed adapters do not have these features. A change that float32 has no room for is left out; so
+        are all where no feature differs between the adapters, because there is nothing to count in.
     """
     fitted = _fit(representation, factors)
     names, features = _features(representation, factors, fitted)
+    if not _spread(features).any():
+        return {}
+    changed = {change: _changed(apply, factors) for change, apply in CHANGES.items()}
     return {
-        change: _drift(representation, names, features, LayerFactors(*_changed(apply, factors)), fitted)
-        for change, apply in CHANGES.items()
+        change: _drift(representation, names, features, LayerFactors(down, up), fitted)
+        for change, (down, up) in changed.items()
+        if np.isfinite(down).all() and np.isfinite(up).all()
     }
 
 
@@ -85,9 +85,10 @@ def synthetic_factors(rank: int, n: int = 64, d_out: int = 48, d_in: int = 40) -
 
 
 def _changed(apply: Callable[..., Factors], factors: LayerFactors) -> Factors:
-    """Return the changed factors in float32, as a file would hold them."""
+    """Return the changed factors in float32, as a file would hold them; infinite where it could not."""
     down, up = factors.down.astype(np.float64), factors.up.astype(np.float64)
-    return tuple(x.astype(np.float32) for x in apply(down, up, np.random.default_rng(SEED)))
+    with np.errstate(over="ignore"):
+        return tuple(x.astype(np.float32) for x in apply(down, up, np.random.default_rng(SEED)))
 
 
 def _flip_signs(down: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Factors:
@@ -128,7 +129,7 @@ def _round_to_float16(down: np.ndarray, up: np.ndarray, rng: np.random.Generator
 def _round_to_int8(down: np.ndarray, up: np.ndarray, rng: np.random.Generator) -> Factors:
     """Return the factors rounded to 255 levels of the largest entry of each matrix."""
     steps = (np.abs(x).max(axis=(1, 2), keepdims=True) / 127 for x in (down, up))
-    return tuple(np.rint(x / step) * step for x, step in zip((down, up), steps, strict=True))
+    return tuple(np.rint(ratio(x, step)) * step for x, step in zip((down, up), steps, strict=True))
 
 
 CHANGES = {
@@ -146,9 +147,9 @@ TOLERANCES = {**dict.fromkeys(CHANGES, 1e-5), "float16": 2e-3, "int8": 0.1}
 
 
 def _fit(representation: str, factors: LayerFactors) -> dict[str, np.ndarray] | None:
-    if representation in REPRESENTATIONS or not load_layer(representation).FITTED:
+    if not is_fitted(representation):
         return None
-    fitter = load_layer(representation).Fitter(factors.d_out, factors.d_in, factors.rank)
+    fitter = load(representation).Fitter(factors.d_out, factors.d_in, factors.rank)
     fitter.update(factors)
     return fitter.finish()
 
@@ -157,12 +158,12 @@ def _features(
     representation: str, factors: LayerFactors, fitted: dict[str, np.ndarray] | None
 ) -> tuple[list[str], np.ndarray]:
     """Return names and features [n, features] of a representation of layers or of matrices."""
-    if representation in REPRESENTATIONS:
+    if not is_layered(representation):
         batches = [MatrixBatch(factors.down), MatrixBatch(np.ascontiguousarray(factors.up))]
         columns = [load(part).compute(batch) for batch in batches for part in parts(representation)]
         names = [f"{side}/{name}" for side in ("down", "up") for name in feature_names(representation)]
         return names, np.hstack(columns)
-    module = load_layer(representation)
+    module = load(representation)
     shape = factors.d_out, factors.d_in, factors.rank
     return list(module.names(*shape, fitted)), module.compute(factors, fitted)
 
@@ -179,8 +180,14 @@ def _drift(
     except LorascopeError:
         return None
     place = {name: index for index, name in enumerate(new_names)}
-    features, new_features = features.astype(np.float64), new_features.astype(np.float64)
-    moved = new_features[:, [place[name] for name in names]] - features
-    spread = features.std(axis=0)
-    varies = spread > CONSTANT_SPREAD * np.abs(features.mean(axis=0))
+    moved = new_features[:, [place[name] for name in names]].astype(np.float64) - features
+    spread = _spread(features)
+    varies = spread > 0
     return float(np.sqrt(np.mean((moved[:, varies] / spread[varies]) ** 2)))
+
+
+def _spread(features: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each feature between adapters, float64; 0 of a constant one."""
+    features = features.astype(np.float64)
+    spread = features.std(axis=0)
+    return np.where(spread > CONSTANT_SPREAD * np.abs(features.mean(axis=0)), spread, 0.0)

@@ -9,6 +9,8 @@ from lorascope.features.columns import ratio
 # Factors stored in float32 after a change of basis may leave a component of this share of σ₁ where there
 # was none (2⁻²⁴ a factor, times the condition of the change); what is smaller counts as no component.
 NEGLIGIBLE = 2.0**-20
+# Logarithms of norms stop here: far below any trained update, so that only a layer without one is affected.
+SMALLEST = 1e-12
 
 
 class LayerFactors:
@@ -69,6 +71,11 @@ class LayerFactors:
         smallest = NEGLIGIBLE * S[:, :1]
         present = (smallest < S)[:, None]
         return np.where(present, U, 0.0), np.where(present[:, 0], S, 0.0), np.where(present, V, 0.0)
+
+
+def flattened(factors: LayerFactors) -> tuple[np.ndarray, np.ndarray]:
+    """Return the entries of A and of B, row by row, float32 [n, entries] each."""
+    return factors.down.reshape(len(factors), -1), factors.up.reshape(len(factors), -1)
 
 
 def side_by_side(vectors: np.ndarray) -> np.ndarray:

@@ -1,47 +1,23 @@
-"""Which representations there are, and what each consists of.
+"""Which representations there are: the modules in ``representations``. Each says there what it consists of.
+
+Of single matrices: ``NAMES`` of the features and ``compute``. Of a layer's update ΔW = BA, or of both its
+factors together: ``names``, ``compute``, ``FITTED`` (and ``Fitter``). Of other representations: ``PARTS``.
 
 Modules are imported by name and only when needed: a representation's cache key covers the modules that it
-imports, so that a static import from here would tie the keys of all nine to the code of each.
+imports, so that a static import from here would tie the keys of all to the code of each.
 """
 
-from importlib import import_module
 from types import ModuleType
 
+from lorascope.discovery import load_module, modules_in
 from lorascope.errors import LorascopeError
+from lorascope.features import representations
 
-REPRESENTATIONS = (
-    "simple_stats",
-    "rank_based",
-    "stats",
-    "spectral",
-    "matrix_norms",
-    "distribution",
-    "frequency",
-    "info_theoretic",
-    "ensemble",
-)
-# Of the update ΔW = BA of a layer, or of both its factors together, rather than of single matrices.
-LAYER_REPRESENTATIONS = (
-    "delta_spectrum",
-    "delta_kernel",
-    "delta_gram",
-    "delta_bilinear",
-    "delta_sketch",
-    "delta_projector",
-    "canonical",
-    "factors",
-    "flat",
-    "pca",
-)
-
-# Their columns are coordinates of a layer in its training part's axes, by falling share: how much they differ
-# says how much they matter, and columns made alike are mostly noise. Scaled layer by layer, a linear probe on
-# 600 adapters of a hard zoo (Gaussian A) named 87 % from `delta_bilinear`, and 70 % scaled column by column.
-SCALED_BY_LAYER = frozenset({"delta_bilinear", "delta_gram"})
+REPRESENTATIONS = modules_in(representations)
 
 
-def module_name(name: str) -> str:
-    """Return the full name of the module that defines a representation.
+def load(name: str) -> ModuleType:
+    """Import the module of a representation.
 
     Raises:
         LorascopeError: there is no such representation.
@@ -50,17 +26,53 @@ def module_name(name: str) -> str:
         raise LorascopeError(
             f"representation '{name}' is not known; choose from: {', '.join(REPRESENTATIONS)}"
         )
-    return f"lorascope.features.{name}"
+    return load_module(representations, name)
 
 
-def load(name: str) -> ModuleType:
-    """Import the module of a representation: either ``NAMES`` and ``compute``, or ``PARTS``."""
-    return import_module(module_name(name))
+def load_layer(name: str) -> ModuleType:
+    """Import the module of a representation of layers.
+
+    Raises:
+        LorascopeError: there is no such representation, or it is one of matrices.
+    """
+    if not is_layered(name):
+        raise LorascopeError(f"representation '{name}' is of single matrices; choose one of layers")
+    return load(name)
+
+
+def source_of(name: str) -> str:
+    """Return the full name of the module that defines a representation."""
+    return f"{representations.__name__}.{name}"
+
+
+def is_layered(name: str) -> bool:
+    """Tell whether a representation is of whole layers: its columns are named ``<layer>.delta/<feature>``."""
+    return hasattr(load(name), "names")
+
+
+def is_fitted(name: str) -> bool:
+    """Tell whether a representation is fitted to the training part before it is extracted."""
+    return is_layered(name) and load(name).FITTED
+
+
+def is_scaled_by_layer(name: str) -> bool:
+    """Tell whether probes are to keep the proportions of a layer's columns when they standardise them."""
+    return is_layered(name) and getattr(load(name), "SCALED_BY_LAYER", False)
 
 
 def parts(name: str) -> tuple[str, ...]:
     """Return the representations whose feature files make up this one: itself, unless it is a combination."""
-    return (name,) if is_layered(name) else getattr(load(name), "PARTS", (name,))
+    return getattr(load(name), "PARTS", (name,))
+
+
+def of_matrices() -> tuple[str, ...]:
+    """Return the representations of single matrices."""
+    return tuple(name for name in REPRESENTATIONS if not is_layered(name))
+
+
+def of_layers() -> tuple[str, ...]:
+    """Return the representations of whole layers."""
+    return tuple(name for name in REPRESENTATIONS if is_layered(name))
 
 
 def feature_names(name: str) -> tuple[str, ...]:
@@ -74,36 +86,3 @@ def feature_names(name: str) -> tuple[str, ...]:
 def feature_count(name: str) -> int:
     """Return the number of features of one matrix."""
     return len(feature_names(name))
-
-
-def layer_module_name(name: str) -> str:
-    """Return the full name of the module that defines a layer representation.
-
-    Raises:
-        LorascopeError: there is no such layer representation.
-    """
-    if name not in LAYER_REPRESENTATIONS:
-        raise LorascopeError(
-            f"layer representation '{name}' is not known; choose from: {', '.join(LAYER_REPRESENTATIONS)}"
-        )
-    return f"lorascope.features.{name}"
-
-
-def load_layer(name: str) -> ModuleType:
-    """Import the module of a layer representation: ``FITTED``, ``names``, ``compute`` (and ``Fitter``)."""
-    return import_module(layer_module_name(name))
-
-
-def is_layered(name: str) -> bool:
-    """Tell whether a representation is of whole layers: its columns are named ``<layer>.delta/<feature>``."""
-    return name in LAYER_REPRESENTATIONS
-
-
-def is_fitted(name: str) -> bool:
-    """Tell whether a representation is fitted to the training part before it is extracted."""
-    return is_layered(name) and load_layer(name).FITTED
-
-
-def source_of(name: str) -> str:
-    """Return the full name of the module that defines a representation of either kind."""
-    return layer_module_name(name) if is_layered(name) else module_name(name)

@@ -20,3 +20,6 @@ class Dense(Gate):
 
     def weights(self, scores: Tensor, active: Tensor) -> Tensor:
         return torch.ones(len(active), device=self.device)
+
+
+GATE = Dense

@@ -67,3 +67,6 @@ def shares(scores: Tensor, rate: float) -> Tensor:
             full, 1.0, scaled * (rest / torch.where(full, 0.0, scaled).sum().clamp(min=1e-12))
         )
     return scaled.clamp(max=1)
+
+
+GATE = FreeLoss

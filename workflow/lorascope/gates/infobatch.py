@@ -58,3 +58,6 @@ class InfoBatch(Gate):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.losses.copy_(state["losses"])
         self.threshold = state["threshold"].item()
+
+
+GATE = InfoBatch

@@ -38,3 +38,6 @@ class LossTopK(Gate):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.quota.load(state["quota"])
         self.threshold = state["threshold"].item()
+
+
+GATE = LossTopK

@@ -1,25 +1,14 @@
-"""Which gates there are; a module is imported when its gate is built, so that keys cover one gate alone."""
+"""Which gates there are: every module beside this one, but for what gates share.
 
-from importlib import import_module
+A module is imported when its gate is built, so that keys cover one gate alone; its ``GATE`` is the class.
+"""
 
+from lorascope import gates
+from lorascope.discovery import load_module, modules_in
 from lorascope.errors import LorascopeError
 
-MODULES = {
-    "dense": "lorascope.gates.dense",
-    "uniform": "lorascope.gates.uniform",
-    "sundew": "lorascope.gates.sundew",
-    "loss_topk": "lorascope.gates.loss_topk",
-    "infobatch": "lorascope.gates.infobatch",
-    "free_loss": "lorascope.gates.free_loss",
-}
-CLASSES = {
-    "dense": "Dense",
-    "uniform": "Uniform",
-    "sundew": "Sundew",
-    "loss_topk": "LossTopK",
-    "infobatch": "InfoBatch",
-    "free_loss": "FreeLoss",
-}
+_SHARED = ("base", "registry")
+GATES = tuple(name for name in modules_in(gates) if name not in _SHARED)
 RATE_MARK = "@"
 # The published target of sundew.
 DEFAULT_RATE = 0.06
@@ -36,8 +25,8 @@ def parse_gate(text: str, rate: float = DEFAULT_RATE) -> tuple[str, float]:
         LorascopeError: an unknown gate, or a rate that is no number in (0, 1].
     """
     name, mark, own = text.partition(RATE_MARK)
-    if name not in MODULES:
-        raise LorascopeError(f"gate '{text}': unknown; there are: {', '.join(MODULES)}")
+    if name not in GATES:
+        raise LorascopeError(f"gate '{text}': unknown; there are: {', '.join(GATES)}")
     try:
         rate = float(own) if mark else rate
     except ValueError:
@@ -49,7 +38,7 @@ def parse_gate(text: str, rate: float = DEFAULT_RATE) -> tuple[str, float]:
 
 def source_of(text: str) -> str:
     """Return the module of the gate that ``text`` names."""
-    return MODULES[parse_gate(text)[0]]
+    return f"{gates.__name__}.{parse_gate(text)[0]}"
 
 
 def build_gate(text: str, rate: float, samples: int, device: str = "cpu"):
@@ -62,4 +51,4 @@ def build_gate(text: str, rate: float, samples: int, device: str = "cpu"):
         device: where the tensors are.
     """
     name, rate = parse_gate(text, rate)
-    return getattr(import_module(MODULES[name]), CLASSES[name])(samples, rate, device)
+    return load_module(gates, name).GATE(samples, rate, device)

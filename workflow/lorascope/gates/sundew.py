@@ -93,3 +93,6 @@ def _relative(values: Tensor) -> Tensor:
     """Return values over their mean, clipped to [0, 2] and halved; zeros where the mean is 0."""
     mean = values.mean()
     return (values / torch.where(mean > 0, mean, 1.0)).clip(0, LARGEST_RATIO) / LARGEST_RATIO
+
+
+GATE = Sundew

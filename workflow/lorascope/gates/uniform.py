@@ -28,3 +28,6 @@ class Uniform(Gate):
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.quota.load(state["quota"])
+
+
+GATE = Uniform

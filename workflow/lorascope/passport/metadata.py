@@ -1,5 +1,6 @@
 """What the source's table knows of each adapter besides its class: recipe, outcomes of training, names."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,10 +62,10 @@ def plain(column: pa.ChunkedArray) -> pa.Array:
 def _sort(found: Metadata, name: str, column: pa.Array, labels: pa.Array) -> None:
     values = len(pc.unique(column))
     text = _is_text(column)
-    if not text and not _is_number(column):
+    if not text and not is_number(column):
         found.unused[name] = f"of type {column.type}"
     elif values == 1:
-        found.constant[name] = column[0].as_py()
+        found.constant[name] = _told(column[0])
     elif text and column.equals(labels.cast(column.type)):
         found.unused[name] = "the label itself"
     elif name.lower() in IDS or name.lower().endswith(ID_ENDINGS):
@@ -83,7 +84,16 @@ def _is_text(column: pa.Array) -> bool:
     return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
 
 
-def _is_number(column: pa.Array) -> bool:
+def _told(value: pa.Scalar) -> object:
+    """Return a value that JSON has: a number that is not finite is told in words."""
+    plain_value = value.as_py()
+    return (
+        str(plain_value) if isinstance(plain_value, float) and not math.isfinite(plain_value) else plain_value
+    )
+
+
+def is_number(column: pa.Array) -> bool:
+    """Tell whether a column holds numbers."""
     return pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from lorascope.data.split import ALL, PARTS, TEST, TRAIN
+from lorascope.features.columns import as_columns
 from lorascope.files import read_json, read_table, write_json, write_table
 from lorascope.passport.duplicates import equal_updates
-from lorascope.passport.metadata import sort_columns
+from lorascope.passport.metadata import is_number, plain, sort_columns
 from lorascope.passport.overlap import overlaps
 from lorascope.passport.scan import DELTA, SIDES, Scan, open_groups, scan
 from lorascope.passport.starts import find_starts
@@ -86,9 +87,13 @@ def _duplicates(scanned: Scan, table: pa.Table) -> dict:
 
 
 def _values(table: pa.Table, names: tuple[str, ...]) -> list[float] | None:
-    """Return the distinct values of the first of some columns that is there; None where none is."""
-    column = next((name for name in names if name in table.column_names), None)
-    return column and sorted({value for value in table[column].to_pylist() if value is not None})
+    """Return the distinct values of the first of some columns that holds numbers; None where none does."""
+    columns = (plain(table[name]) for name in names if name in table.column_names)
+    numbers = next((column for column in columns if is_number(column)), None)
+    if numbers is None:
+        return None
+    values = numbers.cast(pa.float64()).drop_null().to_numpy()
+    return np.unique(values[np.isfinite(values)]).tolist()
 
 
 def _sizes(scanned: Scan) -> dict:
@@ -120,7 +125,7 @@ def _health(scanned: Scan) -> dict:
 def _norms_table(scanned: Scan) -> pa.Table:
     return pa.table(
         {
-            f"{layer}.{side}": scanned.norms[side][:, place].astype(np.float32)
+            f"{layer}.{side}": as_columns(scanned.norms[side][:, place])[:, 0]
             for place, layer in enumerate(scanned.layers)
             for side in SIDES
         }

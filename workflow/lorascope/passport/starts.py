@@ -11,6 +11,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from lorascope.data.weights import GroupWeights
+from lorascope.features.columns import ratio
 from lorascope.features.layer_weights import layers_of
 
 FRESH, SHARED, MIXED = "fresh", "shared", "mixed"
@@ -60,9 +61,12 @@ def find_starts(groups: list[GroupWeights]) -> Starts:
     layers, cosines = {}, []
     for weights in groups:
         for layer in layers_of(weights):
-            found = _cosines(weights.read(layer.down, 0, n_adapters)[rows])[pairs]
-            layers[layer.name] = [float(found.mean()), _random_cosine(layer.d_in)]
-            cosines.append(((found - layers[layer.name][1]) / (1 - layers[layer.name][1])).astype(np.float32))
+            found, random = (
+                _cosines(weights.read(layer.down, 0, n_adapters)[rows])[pairs],
+                _random_cosine(layer.d_in),
+            )
+            layers[layer.name] = [float(found.mean()), random]
+            cosines.append(_from_random(found, random).astype(np.float32))
     threshold = ALIKE + (ALIKE_IN_ONE - ALIKE) / len(cosines)
     sizes = _start_sizes(np.median(cosines, axis=0) > threshold, pairs, size)
     observed, random = np.array(list(layers.values())).T
@@ -71,7 +75,7 @@ def find_starts(groups: list[GroupWeights]) -> Starts:
         cosine=float(observed.mean()),
         random=float(random.mean()),
         layers=layers,
-        pulled=int(((observed - random) / (1 - random) > PULLED).sum()),
+        pulled=int((_from_random(observed, random) > PULLED).sum()),
         adapters=size,
         starts=len(sizes),
         largest=float(sizes.max() / size),
@@ -80,6 +84,11 @@ def find_starts(groups: list[GroupWeights]) -> Starts:
 
 def _random_cosine(length: int) -> float:
     return min(1.0, float(np.sqrt(2 / (np.pi * length)))) if length > 1 else 1.0
+
+
+def _from_random(cosines: np.ndarray, random: np.ndarray | float) -> np.ndarray:
+    """Return how far on the way from random to parallel cosines are; 0 where rows have length 1."""
+    return ratio(cosines - random, 1 - np.asarray(random))
 
 
 def _cosines(down: np.ndarray) -> np.ndarray:

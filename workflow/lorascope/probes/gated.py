@@ -90,5 +90,5 @@ class GatedTraining(Training):
         features, classes = self.parts["train"]
         masks = self._dropout_masks(len(rows))
         losses = self.network.training_step(features[rows][None], classes[rows][None], masks, weights[None])
-        self.adam.step(self.network.gradients, self.learning_rates)
+        self._move()
         return losses[0]

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lorascope.adapters.names import attention_of, block_of, projection_of
 from lorascope.data.split import ALL, TEST
-from lorascope.features.registry import SCALED_BY_LAYER
+from lorascope.features.registry import is_scaled_by_layer
 from lorascope.files import read_table, write_table
 from lorascope.probes.closed_form import kernel_ridge_scores, ridge_scores, targets_of
 from lorascope.probes.layer_blocks import LayerBlocks, read_layer_blocks
@@ -97,7 +97,7 @@ def write_importance(
     table = read_table(adapters)
     learners = choose_learners(table, settings)
     asked = np.arange(len(learners.rows)) < learners.n_learners
-    keep_proportions = settings.representation in SCALED_BY_LAYER
+    keep_proportions = is_scaled_by_layer(settings.representation)
     blocks = read_layer_blocks(features, layers, learners.rows, asked, keep_proportions)
     probe = _Probe(blocks, learners, settings.penalties)
     answers = []
@@ -134,10 +134,13 @@ def choose_learners(table: pa.Table, settings: ImportanceSettings) -> Learners:
 def _folds(classes: np.ndarray, units: np.ndarray, most: int) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold
 
-    count = max(2, min(most, int(np.bincount(classes).min()), len(np.unique(units))))
+    # A class with fewer learners than folds is in so many of them; it takes nothing from the others.
+    count = min(most, int(np.bincount(classes).max()), len(np.unique(units)))
+    if count < 2:
+        return np.zeros(len(classes), int)
     folds = np.zeros(len(classes), int)
     with warnings.catch_warnings():
-        # A class with a single adapter is left out once, and named wrongly then.
+        # A class with a single learner is named wrongly when that is left out.
         warnings.filterwarnings("ignore", "The least populated class")
         dealt = StratifiedGroupKFold(count, shuffle=True, random_state=SEED).split(classes, classes, units)
         for fold, (_, left_out) in enumerate(dealt):

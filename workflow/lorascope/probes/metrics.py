@@ -1,4 +1,4 @@
-"""Scores of one run, from its confusion matrix."""
+"""Scores of runs: from a confusion matrix, or from the scores of the classes."""
 
 import numpy as np
 
@@ -30,6 +30,27 @@ def macro_scores(confusion: np.ndarray) -> dict[str, float]:
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.zeros_like(numerator, dtype=float), where=denominator > 0)
+
+
+def auroc(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Macro average of the one-versus-rest areas under the ROC curve, over the classes that occur.
+
+    Each area is Mann and Whitney's (1947) U over the number of pairs; NaN when only one class occurs.
+
+    Args:
+        scores: (…, n, classes) probabilities, or anything that rises with them.
+        truth: (n,) class codes.
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(scores, axis=-2)
+    members = truth[:, None] == np.arange(scores.shape[-1])
+    positives = members.sum(axis=0)
+    pairs = positives * (len(truth) - positives)
+    wins = np.einsum("...nc,nc->...c", ranks, members) - positives * (positives + 1) / 2
+    if not pairs.any():
+        return np.full(scores.shape[:-2], np.nan)
+    return (wins[..., pairs > 0] / pairs[pairs > 0]).mean(axis=-1)
 
 
 def cross_entropy(log_probabilities: np.ndarray, truth: np.ndarray) -> float:

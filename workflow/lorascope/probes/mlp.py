@@ -16,6 +16,7 @@ from torch import Tensor
 from lorascope.errors import LorascopeError
 from lorascope.probes.network import Network, draw_dropout_mask
 from lorascope.probes.runs import Part, Run
+from lorascope.probes.schedule import Schedule
 
 ADAM = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "maximize": False}
 EVALUATION_ROWS = 8192
@@ -121,10 +122,9 @@ class Training:
         self.network = Network(widths, self.generators, device)
         self.adam = _Adam(self.network.parameters(), settings.weight_decay)
         self.runs = [Run(seed) for seed in seeds]
-        self.learning_rates = [settings.learning_rate] * len(seeds)
+        patience = settings.lr_patience, settings.stop_patience
+        self.schedules = [Schedule(settings.learning_rate, *patience, settings.epochs) for _ in seeds]
         self.best = self.network.of_seeds(range(len(seeds)))
-        self.stale = [0] * len(seeds)
-        self.stale_rate = [0] * len(seeds)
 
     def finish(self) -> list[Run]:
         """Train until every seed has stopped; return the runs with their scores at the best epoch."""
@@ -132,12 +132,8 @@ class Training:
         while self.runs:
             losses = self._train_epoch()
             self._judge_epoch(losses, time.perf_counter() - started)
-            self._retire([position for position in range(len(self.runs)) if not self._is_active(position)])
+            self._retire([position for position, schedule in enumerate(self.schedules) if schedule.is_over])
         return runs
-
-    def _is_active(self, position: int) -> bool:
-        settings = self.settings
-        return self.stale[position] < settings.stop_patience and self.runs[position].epochs < settings.epochs
 
     def _retire(self, positions: list[int]) -> None:
         """Score seeds that have stopped and go on without them: a finished seed costs nothing more."""
@@ -157,7 +153,7 @@ class Training:
         self._keep([position for position in range(len(self.runs)) if position not in positions])
 
     def _keep(self, positions: list[int]) -> None:
-        for name in ("generators", "runs", "learning_rates", "stale", "stale_rate"):
+        for name in ("generators", "runs", "schedules"):
             values = getattr(self, name)
             setattr(self, name, [values[position] for position in positions])
         self.network, self.best = self.network.of_seeds(positions), self.best.of_seeds(positions)
@@ -180,8 +176,11 @@ class Training:
 
     def _step(self, x: Tensor, classes: Tensor) -> Tensor:
         losses = self.network.training_step(x, classes, self._dropout_masks(x.shape[1]))
-        self.adam.step(self.network.gradients, self.learning_rates)
+        self._move()
         return losses.mean(dim=1)
+
+    def _move(self) -> None:
+        self.adam.step(self.network.gradients, [schedule.learning_rate for schedule in self.schedules])
 
     def _dropout_masks(self, rows: int) -> list[Tensor]:
         dropout = self.settings.dropout
@@ -205,20 +204,12 @@ class Training:
             raise LorascopeError(
                 f"seed {run.seed}: the loss is not finite in epoch {run.epochs + 1}; lower mlp.learning_rate"
             )
-        better = accuracy > max(run.validation_accuracy, default=-1.0)
         run.train_loss.append(train_loss)
         run.validation_loss.append(validation_loss)
         run.validation_accuracy.append(accuracy)
-        if better:
+        if self.schedules[position].judge(accuracy, validation_loss):
             run.best_epoch = run.epochs
-            self.stale[position] = self.stale_rate[position] = 0
             self.best.copy_seed(position, self.network)
-            return
-        self.stale[position] += 1
-        self.stale_rate[position] += 1
-        if self.stale_rate[position] == self.settings.lr_patience:
-            self.learning_rates[position] /= 2
-            self.stale_rate[position] = 0
 
 
 def _log_probabilities(network: Network, features: Tensor) -> Tensor:

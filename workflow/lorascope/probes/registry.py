@@ -1,44 +1,56 @@
-"""Which probes there are; a module is imported when its probe is run, so that keys cover one probe alone."""
+"""Which probes there are: the modules in ``classifiers``, which says what each of them has.
+
+They are imported by name and only when needed: the key of a cell covers what its own probe imports.
+"""
 
 from collections.abc import Iterator, Sequence
-from importlib import import_module
+from types import ModuleType
 
-import numpy as np
-
+from lorascope.discovery import load_module, modules_in
 from lorascope.errors import LorascopeError
+from lorascope.probes import classifiers
 from lorascope.probes.runs import Part, Run
+from lorascope.probes.temperature import calibrated
 
-MLP = "lorascope.probes.mlp"
-GATED = "lorascope.probes.gated"
-SHALLOW = "lorascope.probes.shallow"
-
-MODULES = {
-    "mlp": MLP,
-    "mlp_gated": GATED,
-    "ridge": SHALLOW,
-    "logistic": SHALLOW,
-    "knn": SHALLOW,
-    "kernel": SHALLOW,
-    "trees": SHALLOW,
-    "fusion": "lorascope.probes.fusion",
-    "class_means": "lorascope.probes.class_means",
-    "permuted": SHALLOW,
-    "majority": SHALLOW,
-    **{name: f"lorascope.probes.factors.{name}" for name in ("gl_net", "w2t", "mvprobe")},
-}
-# Networks that know the symmetry of ΔW = BA: they read the representation ``factors``, and nobody else does,
-# because the signs in it are free.
+PROBES = modules_in(classifiers)
+# The signs in it are free: only probes that know this can read it.
 FACTORS = "factors"
-FACTOR_PROBES = frozenset({"gl_net", "w2t", "mvprobe"})
-# Every seed would give the same run again.
-SEEDLESS = frozenset({"ridge", "logistic", "knn", "kernel", "fusion", "class_means", "majority"})
-# These look at inner products of the features as they are; standardising would change what is measured.
-UNSCALED = frozenset({"kernel", *FACTOR_PROBES})
+
+
+def load(probe: str) -> ModuleType:
+    """Import the module of a probe.
+
+    Raises:
+        LorascopeError: there is no such probe.
+    """
+    if probe not in PROBES:
+        raise LorascopeError(f"probe '{probe}' is not known; choose from: {', '.join(PROBES)}")
+    return load_module(classifiers, probe)
+
+
+def source_of(probe: str) -> str:
+    """Return the full name of the module that defines a probe."""
+    return f"{classifiers.__name__}.{probe}"
+
+
+def is_seedless(probe: str) -> bool:
+    """Tell whether every seed would give the same run again."""
+    return getattr(load(probe), "SEEDLESS", False)
+
+
+def is_standardised(probe: str) -> bool:
+    """Tell whether a probe sees standardised features, and not the features as they are."""
+    return getattr(load(probe), "STANDARDISED", True)
+
+
+def reads_factors(probe: str) -> bool:
+    """Tell whether a probe reads the representation ``factors``, and nothing else."""
+    return getattr(load(probe), "READS_FACTORS", False)
 
 
 def reads(probe: str, representation: str) -> bool:
     """Tell whether a probe can read a representation: whether a study has a cell of the two."""
-    return (probe in FACTOR_PROBES) == (representation == FACTORS)
+    return reads_factors(probe) == (representation == FACTORS)
 
 
 def check_pairs(representations: Sequence[str], probes: Sequence[str]) -> None:
@@ -47,22 +59,15 @@ def check_pairs(representations: Sequence[str], probes: Sequence[str]) -> None:
     Raises:
         LorascopeError: one has none.
     """
-    readers = ", ".join(sorted(FACTOR_PROBES))
+    readers = ", ".join(filter(reads_factors, PROBES))
     for name in representations:
         if not any(reads(probe, name) for probe in probes):
             which = f"one of {readers}" if name == FACTORS else f"a probe other than {readers}"
             raise LorascopeError(f"config: probes: none reads the representation '{name}'; add {which}")
     for probe in probes:
         if not any(reads(probe, name) for name in representations):
-            which = f"add '{FACTORS}'" if probe in FACTOR_PROBES else f"add one other than '{FACTORS}'"
+            which = f"add '{FACTORS}'" if reads_factors(probe) else f"add one other than '{FACTORS}'"
             raise LorascopeError(f"config: representations: '{probe}' reads none of them; {which}")
-
-
-def network_answers(
-    name: str, state: dict[str, np.ndarray], columns: Sequence[str], features: np.ndarray
-) -> np.ndarray:
-    """Return log-probabilities, float64 [n, classes], of a trained network that reads factors."""
-    return import_module(MODULES[name]).log_probabilities(state, columns, features)
 
 
 def run_probe(
@@ -74,33 +79,16 @@ def run_probe(
     device: str = "cpu",
     threads: int = 1,
 ) -> Iterator[Run]:
-    """Train a probe once a seed and yield each run when it is finished.
+    """Train a probe once a seed and yield each run, its probabilities calibrated, when it is finished.
 
     Args:
-        name: key of :data:`MODULES`.
+        name: one of :data:`PROBES`.
         parts: ``train``, ``validation`` and ``test``; every class occurs in ``train``.
         n_classes: number of classes.
         settings: the probe's section of the config.
         seeds: one run each.
-        device: ``cpu`` or a CUDA device, for ``mlp``, ``mlp_gated`` and the networks that read factors.
+        device: ``cpu`` or a CUDA device, for the probes that torch trains.
         threads: seeds trained at a time by them.
     """
-    module = import_module(MODULES[name])
-    if name == "mlp":
-        yield from module.train_mlp(parts, n_classes, module.MLPSettings(**settings), seeds, device, threads)
-    elif name in FACTOR_PROBES:
-        yield from module.run(parts, n_classes, settings, seeds, device, threads)
-    elif name == "mlp_gated":
-        gated = module.GatedSettings(**settings)
-        yield from module.train_gated(parts, n_classes, gated, seeds, device, threads)
-    elif name == "permuted":
-        # Dealt out before anything looks at them: the choice of a penalty must not see the truth either.
-        for seed in seeds:
-            yield from module.run_shallow(module.ridge, module.deal_labels(parts, seed), settings, [seed])
-    elif name == "class_means":
-        for run in import_module(SHALLOW).run_shallow(module.class_means, parts, settings, seeds):
-            run.foreign_auroc = module.foreign_auroc(parts, run.chosen["components"])
-            yield run
-    else:
-        shallow = import_module(SHALLOW)
-        yield from shallow.run_shallow(getattr(module, name), parts, settings, seeds)
+    for run in load(name).run(parts, n_classes, settings, seeds, device, threads):
+        yield run if run.temperature is not None else calibrated(run, parts)

@@ -32,6 +32,7 @@ class Run:
         foreign_auroc: how well the probe tells adapters of a class that it was never shown; None where it has
             no score for that.
         state: the arrays that make up the trained probe.
+        temperature: that ``log_probabilities`` are at; None while they are as the probe was trained.
     """
 
     seed: int
@@ -44,6 +45,7 @@ class Run:
     chosen: dict[str, float] = field(default_factory=dict)
     foreign_auroc: float | None = None
     state: dict[str, np.ndarray] = field(default_factory=dict)
+    temperature: float | None = None
 
     @property
     def epochs(self) -> int:

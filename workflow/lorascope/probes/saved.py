@@ -1,6 +1,7 @@
 """A trained probe in a file: all that turns features of new adapters into probabilities, without pickle.
 
-One safetensors file a seed: arrays ``scaling/…`` and ``probe/…``, and in the header, as JSON under
+Training writes none; :mod:`lorascope.study.keep` does, for the cells that are asked for. One safetensors file
+a seed: arrays ``scaling/…`` and ``probe/…``, and in the header, as JSON under
 ``lorascope``, what the fields of :class:`SavedProbe` say.
 """
 
@@ -10,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from lorascope.errors import DamagedFileError, LorascopeError
-from lorascope.probes.predictors import PREDICTORS
-from lorascope.probes.registry import FACTOR_PROBES, MODULES, network_answers
+from lorascope.probes.registry import PROBES, load
 from lorascope.probes.scaling import Scaling
+from lorascope.probes.temperature import tempered
 from lorascope.tensor_files import read_tensors, write_tensors
 
 _SCALING, _PROBE = "scaling/", "probe/"
@@ -28,6 +29,7 @@ class ProbeCard:
         classes: in the order of the probabilities.
         columns: feature columns, in order.
         is_scaled: whether the probe sees standardised features.
+        temperature: that its probabilities are at.
         chosen: hyper-parameters that the validation part chose.
         provenance: key of the cell, settings, code and versions.
     """
@@ -37,6 +39,7 @@ class ProbeCard:
     classes: list[str]
     columns: list[str]
     is_scaled: bool
+    temperature: float
     chosen: dict[str, float] = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
 
@@ -48,7 +51,7 @@ class SavedProbe:
     Attributes:
         card: what it is.
         scaling: mean and scale of the training part's features.
-        state: arrays of ``lorascope.probes.predictors``.
+        state: arrays, as the probe's own module reads them.
     """
 
     card: ProbeCard
@@ -66,11 +69,9 @@ class SavedProbe:
                 f"features of shape {features.shape} where the probe was trained on "
                 f"{len(self.card.columns)} columns; extract what the probe's columns name"
             )
-        probe = self.card.names["probe"]
-        if probe in FACTOR_PROBES:
-            return np.exp(network_answers(probe, self.state, self.card.columns, features))
         seen = self.scaling.apply(features) if self.card.is_scaled else features
-        return np.exp(PREDICTORS[probe](self.state, seen, len(self.card.classes)))
+        answers = load(self.card.names["probe"]).log_probabilities(self.state, self.card.columns, seen)
+        return np.exp(tempered(answers, self.card.temperature))
 
 
 def save_probe(path: str | Path, probe: SavedProbe) -> None:
@@ -90,15 +91,14 @@ def load_probe(path: str | Path) -> SavedProbe:
         about, arrays = read_tensors(path)
     except DamagedFileError as error:
         raise LorascopeError(
-            f"{path}: not a readable probe ({error.args[1]}); delete it and the .probes.json of its seeds, "
-            "and run snakemake"
+            f"{path}: not a readable probe ({error.args[1]}); delete it and keep it again (lorascope keep)"
         ) from None
     try:
         card = ProbeCard(**(about or {}))
         scaling = Scaling(arrays[f"{_SCALING}mean"], arrays[f"{_SCALING}scale"])
     except (TypeError, KeyError):
         raise LorascopeError(f"{path}: not a saved probe; give a *.probe.safetensors of a study") from None
-    if card.names.get("probe") not in MODULES:
+    if card.names.get("probe") not in PROBES:
         raise LorascopeError(f"{path}: probe '{card.names.get('probe')}' is not known; update lorascope")
     state = {name.removeprefix(_PROBE): array for name, array in arrays.items() if name.startswith(_PROBE)}
     return SavedProbe(card, scaling, state)

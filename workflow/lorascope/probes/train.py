@@ -12,12 +12,11 @@ from lorascope.data.split import ALL, PARTS, TEST, TRAIN, VALIDATION
 from lorascope.errors import LorascopeError
 from lorascope.features.layers import DELTA
 from lorascope.features.read import matrix_of, read_features
-from lorascope.features.registry import SCALED_BY_LAYER, is_layered
-from lorascope.files import read_table, write_json, write_table
-from lorascope.probes.metrics import confusion_matrix, cross_entropy, macro_scores
-from lorascope.probes.registry import UNSCALED, run_probe
+from lorascope.features.registry import is_layered, is_scaled_by_layer
+from lorascope.files import read_table, write_table
+from lorascope.probes.metrics import auroc, confusion_matrix, cross_entropy, macro_scores
+from lorascope.probes.registry import is_standardised, run_probe
 from lorascope.probes.runs import Part, Run
-from lorascope.probes.saved import ProbeCard, SavedProbe, save_probe
 from lorascope.probes.scaling import Scaling
 
 
@@ -44,7 +43,7 @@ class CellInput:
     @property
     def is_scaled(self) -> bool:
         """Whether the probe sees standardised features."""
-        return self.names["probe"] not in UNSCALED
+        return is_standardised(self.names["probe"])
 
 
 def load_cell(
@@ -79,9 +78,9 @@ def load_cell(
     if absent := sorted(set(all_classes) - set(labels[rows[TRAIN]])):
         raise LorascopeError(f"{adapters}: no training adapter of {', '.join(absent[:8])}")
     parts = {part: Part(values[index], classes[index], tuple(columns)) for part, index in rows.items()}
-    by_layer = names["representation"] in SCALED_BY_LAYER
+    by_layer = is_scaled_by_layer(names["representation"])
     scaling = Scaling.fit(parts[TRAIN].features, list(map(matrix_of, columns)) if by_layer else None)
-    if names["probe"] not in UNSCALED:
+    if is_standardised(names["probe"]):
         parts = {name: replace(part, features=scaling.apply(part.features)) for name, part in parts.items()}
     return CellInput(names, parts, all_classes.tolist(), len(layers), columns, scaling)
 
@@ -95,7 +94,7 @@ def train_block(
     folder: str | Path,
     provenance: dict,
 ) -> Iterator[str]:
-    """Train the seeds that are not done yet and write the block's two tables and the list of its probes.
+    """Train the seeds that are not done yet and write the block's two tables.
 
     Each finished seed is kept in ``folder/seeds`` at once, so that a kill costs one seed at the most
     and another division into blocks costs nothing.
@@ -121,38 +120,21 @@ def train_block(
         ):
             row = _runs_row(run, cell)
             write_table(_seed_file(folder, run.seed, "details"), _details_row(run, cell), provenance)
-            save_probe(probe_file(folder, run.seed), _saved_probe(run, cell, provenance))
             write_table(_seed_file(folder, run.seed, "runs"), row, provenance)
             yield _log_line(row.to_pylist()[0])
     for kind in ("details", "runs"):
         tables = [read_table(_seed_file(folder, seed, kind)) for seed in seeds]
         name = f"seeds-{seeds[0]}-{seeds[-1]}.{kind}.parquet"
         write_table(folder / name, pa.concat_tables(tables), provenance)
-    # A list and no second copy: a probe may be as large as the features of the training part.
-    probes = {str(seed): probe_file("", seed).as_posix() for seed in seeds}
-    write_json(folder / f"seeds-{seeds[0]}-{seeds[-1]}.probes.json", {"probes": probes, **provenance})
 
 
 def _seed_file(folder: Path, seed: int, kind: str) -> Path:
     return folder / "seeds" / f"seed-{seed}.{kind}.parquet"
 
 
-def probe_file(folder: str | Path, seed: int) -> Path:
-    """Return where the trained probe of a seed lies in the cell's folder."""
-    return Path(folder, "seeds", f"seed-{seed}.probe.safetensors")
-
-
 def _is_done(folder: Path, seed: int) -> bool:
-    """All three, because one that was damaged may have been set aside."""
-    tables = (_seed_file(folder, seed, kind) for kind in ("details", "runs"))
-    return all(path.exists() for path in (*tables, probe_file(folder, seed)))
-
-
-def _saved_probe(run: Run, cell: CellInput, provenance: dict) -> SavedProbe:
-    card = ProbeCard(
-        cell.names, run.seed, cell.classes, cell.columns, cell.is_scaled, run.chosen, dict(provenance)
-    )
-    return SavedProbe(card, cell.scaling, run.state)
+    """Both, because one that was damaged may have been set aside."""
+    return all(_seed_file(folder, seed, kind).exists() for kind in ("details", "runs"))
 
 
 def _runs_row(run: Run, cell: CellInput) -> pa.Table:
@@ -160,14 +142,16 @@ def _runs_row(run: Run, cell: CellInput) -> pa.Table:
     for part in PARTS:
         truth = cell.parts[part].classes
         for metric, value in macro_scores(_confusion(run, cell, part)).items():
-            if metric == "accuracy" or part != TRAIN:
-                scores[f"{part}_{metric}"] = value
+            scores[f"{part}_{metric}"] = value
         scores[f"{part}_loss"] = cross_entropy(run.log_probabilities[part], truth)
+    # The other parts' probabilities are stored, and scored with the tables.
+    scores["train_auroc"] = float(auroc(np.exp(run.log_probabilities[TRAIN]), cell.parts[TRAIN].classes))
     row = {
         **cell.names,
         "seed": run.seed,
         **scores,
         "foreign_auroc": run.foreign_auroc,
+        "temperature": run.temperature,
         "best_epoch": run.best_epoch,
         "epochs": run.epochs,
         "seconds": run.seconds,
@@ -187,8 +171,13 @@ def _details_row(run: Run, cell: CellInput) -> pa.Table:
     }
     for part in (VALIDATION, TEST):
         columns[f"confusion_{part}"] = pa.array([_confusion(run, cell, part).ravel()], counts)
-        columns[f"{part}_probabilities"] = pa.array([np.exp(run.log_probabilities[part]).ravel()], floats)
+        columns[f"{part}_probabilities"] = pa.array([probabilities_of(run, part).ravel()], floats)
     return pa.table(columns)
+
+
+def probabilities_of(run: Run, part: str) -> np.ndarray:
+    """Return the probabilities of a part as they are stored, float32 [n, classes]."""
+    return np.exp(run.log_probabilities[part]).astype(np.float32)
 
 
 def _confusion(run: Run, cell: CellInput, part: str) -> np.ndarray:

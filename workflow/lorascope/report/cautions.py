@@ -13,6 +13,8 @@ from lorascope.report.numbers import percent, plural, points
 from lorascope.report.summary import Summary
 from lorascope.stats.controls import FAILED, LESS, MISSING, MORE, SAME, SINGLE
 
+# Cells that agree in these differ in the probe alone.
+FEATURES = ("dataset", "representation", "layer_set")
 NAMES = {
     "majority": "the majority class",
     "norms": "norms only",
@@ -22,11 +24,55 @@ NAMES = {
 }
 
 
+# A probe that ranks classes so well has found them; what it does not name, it fails to decide.
+HIGH_AUROC = 0.9
+
+
 def cautions(summary: Summary) -> list[str]:
-    """Return what a reader must know of the data set and of failed controls, one sentence or two each."""
+    """Return what a reader must know of the data set, of controls and of probes, one sentence or two each."""
     passport, sanity = summary.results["passport"], summary.results["sanity"]
-    found = _data_cautions(passport) if passport and not sanity else []
-    return found if sanity else found + _control_cautions(summary)
+    if sanity:
+        return []
+    found = _data_cautions(passport) if passport else []
+    return found + _control_cautions(summary) + _probe_cautions(summary.results["cells"])
+
+
+def out_of_depth(cells: list[dict]) -> list[tuple[dict, dict]]:
+    """Return cells whose probe is out of its depth, each with the better cell that shows it.
+
+    That is where another probe names measurably more test adapters from the same features and layers (the
+    95 % test-set intervals do not meet) although the probe's own scores hold the class: their area under the
+    ROC curve is ``HIGH_AUROC`` or more.
+
+    Args:
+        cells: records of the table ``cells``.
+    """
+    tried = [cell for cell in cells if cell["test_accuracy_adapters_high"] is not None]
+    found = []
+    for cell in tried:
+        others = [other for other in tried if all(other[name] == cell[name] for name in FEATURES)]
+        best = max(others, key=lambda other: other["test_accuracy_mean"])
+        is_beaten = cell["test_accuracy_adapters_high"] < best["test_accuracy_adapters_low"]
+        if is_beaten and cell["test_auroc_mean"] is not None and cell["test_auroc_mean"] >= HIGH_AUROC:
+            found.append((cell, best))
+    return found
+
+
+def _probe_cautions(cells: list[dict]) -> list[str]:
+    """One sentence a probe: the widest gap, and how many more there are."""
+    found = out_of_depth(cells)
+    told = []
+    for probe in dict.fromkeys(cell["probe"] for cell, _ in found):
+        own = [(cell, best) for cell, best in found if cell["probe"] == probe]
+        cell, best = max(own, key=lambda pair: pair[1]["test_accuracy_mean"] - pair[0]["test_accuracy_mean"])
+        more = f", and in {plural(len(own) - 1, 'cell')} more" if len(own) > 1 else ""
+        told.append(
+            f"{probe} is out of its depth on {cell['representation']}, {cell['layer_set']} layers{more}: it "
+            f"names {percent(cell['test_accuracy_mean'])} where {best['probe']} names "
+            f"{percent(best['test_accuracy_mean'])}, though its scores tell the classes apart (AUROC "
+            f"{cell['test_auroc_mean']:.2f}). Read the other probe there."
+        )
+    return told
 
 
 def _data_cautions(passport: dict) -> list[str]:

@@ -3,18 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes
 from lorascope.report.charts import comparison_chart
 from lorascope.report.numbers import interval, percent, plural, points
 from lorascope.report.page import PAGE_FILE, render
 from lorascope.report.summary import Summary, load_summary
 from lorascope.report.text import SIGNIFICANT, cell_name
-from lorascope.stats.aggregate import RESULTS_FILE
 from lorascope.stats.studies import PAIRED, compare_studies
 
-# Where results.json lies, seen from what people point at: the file, its folder, the study, the report.
-PLACES = (".", "summary", "../summary")
 ABSENT = "–"
 HIGHER, LOWER, SAME = "higher", "lower", "no measurable difference"
 
@@ -45,33 +41,17 @@ class Comparison:
         return bool(self.compared) and all(cell["method"] == PAIRED for cell in self.compared)
 
 
-def find_summary(place: str | Path) -> Path:
-    """Return the summary folder of a study.
+def compare(first: str | Path, second: str | Path, names: tuple[str, str] | None = None) -> Comparison:
+    """Compare two studies, or two data sets of one.
 
     Args:
-        place: results.json, the folder it lies in, the study's folder, or its report.
-
-    Raises:
-        LorascopeError: there is no results.json.
-    """
-    place = Path(place)
-    folder = place.parent if place.is_file() else place
-    for step in PLACES:
-        if (folder / step / RESULTS_FILE).is_file():
-            return folder / step
-    raise LorascopeError(
-        f"{place}: no {RESULTS_FILE} here; give a study's folder, such as results/studies/default/zoo"
-    )
-
-
-def compare(first: str | Path, second: str | Path) -> Comparison:
-    """Compare two studies, or two data sets of one.
+        first, second: summary folders.
+        names: how the two are called; None: by their folders.
 
     Raises:
         LorascopeError: one of them has no readable summary.
     """
-    folders = [find_summary(place) for place in (first, second)]
-    summaries = tuple(load_summary(folder) for folder in folders)
+    summaries = load_summary(first), load_summary(second)
     results = [summary.results for summary in summaries]
     parts = {
         "data": [_data(result) for result in results],
@@ -79,10 +59,10 @@ def compare(first: str | Path, second: str | Path) -> Comparison:
         "versions": [result["versions"] for result in results],
     }
     return Comparison(
-        names=(str(first), str(second)),
+        names=names or (str(first), str(second)),
         summaries=summaries,
         changes={part: _changes(*sides) for part, sides in parts.items()},
-        cells=compare_studies(*(summary.cells for summary in summaries), *folders),
+        cells=compare_studies(*(summary.cells for summary in summaries), first, second),
     )
 
 

@@ -1,13 +1,11 @@
 """Tables in Markdown files, between two marks: generated, never typed."""
 
 import os
-import platform
 from pathlib import Path
 
+from lorascope.computing import processor
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes
-
-CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def marks(name: str) -> tuple[str, str]:
@@ -35,8 +33,4 @@ def fill(path: str | Path, name: str, content: str) -> None:
 
 def machine() -> str:
     """Return this machine in words: processor and number of cores."""
-    model = platform.processor() or platform.machine()
-    if CPU_FACTS.exists():
-        named = [line for line in CPU_FACTS.read_text().splitlines() if line.startswith("model name")]
-        model = named[0].partition(":")[2].strip() if named else model
-    return f"{model}, {os.cpu_count()} cores"
+    return f"{processor()}, {os.cpu_count()} cores"

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
+from lorascope.computing import processor
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes
 from lorascope.report import text
@@ -26,20 +27,20 @@ dealt out at random. Cells that have not been run stand last.
 """
 
 
-def write_leaderboard(studies: Sequence[str | Path], out: str | Path) -> Path:
+def write_leaderboard(summary_dirs: Sequence[str | Path], out: str | Path) -> Path:
     """Write the method tables of some studies into one page.
 
     Args:
-        studies: folders such as ``results/studies/study-1k/zoo-1k``; each holds ``summary/results.json``.
+        summary_dirs: summary folders, a section each.
         out: the page.
 
     Raises:
-        LorascopeError: a study has no results, or two are of the same data set.
+        LorascopeError: a study has no results, or is named twice.
     """
-    summaries = [load_summary(Path(study, "summary")) for study in studies]
-    names = [summary.results["dataset"] for summary in summaries]
-    if len(set(names)) < len(names):
-        raise LorascopeError(f"{', '.join(map(str, studies))}: two studies of one data set; name each once")
+    summaries = [load_summary(folder) for folder in summary_dirs]
+    names = [summary.name for summary in summaries]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise LorascopeError(f"{twice[0]} is there twice; name each study once")
     today = f"\n{datetime.datetime.now(tz=datetime.UTC).date()}, {machine()}.\n"
     page = "".join([HEAD, today, LEGEND, *map(study_section, summaries)])
     write_bytes(out, page.encode())
@@ -54,7 +55,7 @@ def study_section(summary: Summary) -> str:
     ranked = [row for row in rows if row in found and row[1] not in CONTROLS]
     heads = ["", "representation", "probe", *summary.layer_sets, "seconds a run"]
     lines = [
-        f"\n## {results['dataset']}\n",
+        f"\n## {summary.name}\n",
         f"{plural(results['manifest']['adapters'], 'adapter')}, {len(results['classes'])} classes, "
         f"{plural(results['test_adapters'], 'test adapter')}; chance {share(results['chance'])} %. "
         f"{text.cells_line(summary)}.\n",
@@ -93,9 +94,4 @@ def _line(words: Sequence[str]) -> str:
 
 def machine() -> str:
     """Name this machine: processor, cores, Python."""
-    try:
-        models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    except OSError:
-        models = []
-    processor = models[0].partition(":")[2].strip() if models else platform.processor() or platform.machine()
-    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"

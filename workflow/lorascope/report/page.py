@@ -34,7 +34,7 @@ def write_report(
         summary_dir: what ``lorascope.stats.aggregate.aggregate`` wrote.
         out_dir: gets index.html, summary.txt, figures/ and tables/.
         picture: a picture of the adapters (PNG, JPEG or SVG) to show on the page.
-        title: the page's title; by default the name of the data set.
+        title: the page's title; by default the names of study and data set.
         processes: how many draw figures at the same time.
 
     Returns:
@@ -67,7 +67,7 @@ def render_page(summary: Summary, figures: dict[str, str], picture: str | None, 
         "page.html",
         interactive,
         chart_data.chart_data(summary),
-        title=title or f"{results['dataset']} · lorascope",
+        title=title or f"{summary.name} · lorascope",
         summary=summary,
         results=results,
         charts=_figures(summary, figures, interactive),

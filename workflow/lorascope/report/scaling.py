@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from lorascope.adapters.layer_sets import reference_layer_set
 from lorascope.errors import LorascopeError
 from lorascope.files import read_json, write_bytes, write_table
 from lorascope.report.figures.base import Drawing, save_drawings
@@ -37,10 +38,11 @@ def write_scaling(studies: Sequence[dict], out_dir: str | Path) -> list[str]:
     write_table(out_dir / "sizes.parquet", table)
     write_bytes(out_dir / "sizes.csv", csv_bytes(table))
     records = table.to_pylist()
-    # The first layer set is the reference; more of them would not be told apart beside several data sets.
-    reference = [record for record in records if record["layer_set"] == records[0]["layer_set"]]
+    # More layer sets would not be told apart beside several data sets.
+    reference = reference_layer_set(record["layer_set"] for record in records)
+    shown = [record for record in records if record["layer_set"] == reference]
     drawing = Drawing(SIZES.name, SIZES.title, SIZES.caption, draw=_draw)
-    save_drawings([drawing], Summary({"sizes": reference, "sanity": False}), out_dir)
+    save_drawings([drawing], Summary({"sizes": shown, "sanity": False}), out_dir)
     return curve_lines(records)
 
 

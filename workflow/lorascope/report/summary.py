@@ -21,6 +21,11 @@ class Summary:
     results: dict
 
     @property
+    def name(self) -> str:
+        """Study and data set, as commands take them."""
+        return f"{self.results['settings']['study']}/{self.results['dataset']}"
+
+    @property
     def cells(self) -> list[dict]:
         return self.results["cells"]
 

@@ -87,7 +87,8 @@ def _versions_warning(summary: Summary) -> list[str]:
         return []
     named = "; ".join(f"{name} {' and '.join(versions)}" for name, versions in mixed.items())
     return [
-        f"Not all of this was made with the same libraries ({named}): last digits may differ for that alone."
+        f"Not all of this was made by the same libraries and machines ({named}): last digits may differ "
+        "for that alone."
     ]
 
 
@@ -101,7 +102,9 @@ def ranking(summary: Summary) -> str:
     own = [pair for pair in pairs if all(pair[name] == first[name] for name in ("representation", "probe"))]
     beaten = [pair for pair in own if pair["p_holm"] < SIGNIFICANT]
     against = [pair["other"] for pair in own if pair not in beaten]
-    told = f"On {reference}, {first['representation']} scores highest on the test part"
+    # Pairs are compared within a probe.
+    probe = f" with {first['probe']}" if len(summary.probes) > 1 else ""
+    told = f"On {reference}{probe}, {first['representation']} scores highest on the test part"
     if not against:
         return f"{told}, measurably higher than every other representation."
     return (
@@ -167,7 +170,7 @@ def drop_line(summary: Summary) -> str:
     drop = summary.headline_drop
     if drop is None:
         return ""
-    arrow = f"Drop {drop['reference']} → {drop['layer_set']} ({drop['representation']})"
+    arrow = f"Drop {drop['reference']} → {drop['layer_set']} ({summary.label_of(drop)})"
     if drop["drop"] is None:
         return f"{arrow}: unknown ({drop['reason']})"
     relative = f"{percent(drop['relative_drop'])} relative"

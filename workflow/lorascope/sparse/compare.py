@@ -10,17 +10,23 @@ import pyarrow.csv as pa_csv
 from scipy import stats
 
 from lorascope.files import atomic_path, write_json, write_table
-from lorascope.sparse.measures import CLOCKS, DIFFERENCES, differences, measures
+from lorascope.sparse.measures import CLOCKS, DIFFERENCES, SAVED, SHARES, differences, measures
 from lorascope.sparse.runs import Run, read_runs
-from lorascope.stats.intervals import seeds_interval
+from lorascope.stats.intervals import (
+    CONFIDENCE,
+    Interval,
+    seeds_difference_interval,
+    seeds_interval,
+    seeds_ratio_interval,
+)
 from lorascope.stats.paired import holm
 
 DENSE, UNIFORM = "dense", "uniform"
 COMPARISON_FILE = "comparison.json"
 CURVES = ("train_loss", "validation_accuracy", "activation_rate", "threshold", "energy_store")
 CURVES += ("samples_trained", "samples_skipped", *CLOCKS)
-FACTS = ("settings", "classes", "image_shape", "training_samples", "parameters", "device", "threads")
-FACTS += ("precision", "flops_per_sample", "images")
+FACTS = ("settings", "classes", "image_shape", "training_samples", "validation_samples", "test_samples")
+FACTS += ("parameters", "device", "threads", "precision", "flops_per_sample", "images")
 
 
 def write_comparison(folders: Sequence[str | Path], out: str | Path, provenance: dict) -> None:
@@ -45,9 +51,12 @@ def compare_runs(runs: list[Run], problems: list[dict[str, str]]) -> dict:
     """Return the comparison as plain values.
 
     ``gates``: one record a gate, in the order of the runs: of each measure ``_mean``, ``_low``, ``_high``
-    (Student's t over seeds), of each difference also ``_p`` (paired t-test) and ``_p_holm`` (Holm over the
-    gates). ``runs``: the measures of every run. ``curves``: gate → mean over seeds by epoch.
+    (Student's t over seeds, within the measure's bounds), of each difference also ``_p`` (paired t-test) and
+    ``_p_holm`` (Holm over the gates). Means of times, of operations and of what is saved are geometric: these
+    are ratios. ``best``: of :func:`best_gate`. ``runs``: the measures of every run. ``curves``: gate → mean
+    over seeds by epoch.
     """
+    answers = _answers(runs[0])
     gates = list(dict.fromkeys(run.gate for run in runs))
     by_name = {(run.gate, run.seed): run for run in runs}
     rates = {gate: np.mean([_rate(run) for run in runs if run.gate == gate]) for gate in gates}
@@ -63,10 +72,11 @@ def compare_runs(runs: list[Run], problems: list[dict[str, str]]) -> dict:
             for run, dense, other in zip(own, dense_runs, uniform_runs, strict=True)
         ]
         rows += [{"gate": gate, "seed": run.seed, **row} for run, row in zip(own, values, strict=True)]
-        records.append({"gate": gate, "runs": len(own), "uniform": uniform, **_over_seeds(values)})
+        records.append({"gate": gate, "runs": len(own), "uniform": uniform, **_over_seeds(values, answers)})
     _add_holm(records)
     return {
         "gates": records,
+        "best": best_gate(records, rows, answers),
         "runs": rows,
         "curves": {gate: _curves([run for run in runs if run.gate == gate]) for gate in gates},
         "problems": problems,
@@ -96,20 +106,76 @@ def _nearest_uniform(gate: str, rates: dict[str, float]) -> str | None:
     return min(uniform, key=lambda name: abs(rates[name] - rates[gate]), default=None)
 
 
-def _over_seeds(values: list[dict[str, float | None]]) -> dict[str, float | None]:
+def best_gate(records: list[dict], rows: list[dict], answers: dict[str, int]) -> dict | None:
+    """Return the gate that reaches dense's accuracy soonest, among those that do with every seed.
+
+    Returns:
+        ``gate``, ``chosen_among`` (gates but dense), and of ``reach_share_seconds`` and ``epochs_vs_dense``
+        ``_mean``, ``_low`` and ``_high``. The best of several owes something to luck: its intervals are at
+        Bonferroni's level over the gates that it was chosen among. None where no gate reaches it.
+    """
+    others = [record for record in records if record["gate"] != DENSE]
+    reaching = [record for record in others if record["reach_share_seconds_mean"] is not None]
+    if not reaching:
+        return None
+    gate = min(reaching, key=lambda record: record["reach_share_seconds_mean"])["gate"]
+    own = [row for row in rows if row["gate"] == gate]
+    confidence = 1 - (1 - CONFIDENCE) / len(others)
+    found = {"gate": gate, "chosen_among": len(others)}
+    for name in ("reach_share_seconds", "epochs_vs_dense"):
+        found |= _estimate(name, np.array([row[name] for row in own]), answers, confidence)
+    return found
+
+
+def _answers(run: Run) -> dict[str, int]:
+    """Return of how many answers, or samples, each share is."""
+    candidates = int(run.candidates)
+    counts = {"activation_rate": candidates, "settled_rate": candidates}
+    for part, names in (
+        ("validation", ("validation_accuracy", "epochs_vs", "time_vs")),
+        ("test", ("test_accuracy", "test_vs")),
+    ):
+        counts |= dict.fromkeys(names, run.about[f"{part}_samples"])
+    return counts
+
+
+def _over_seeds(values: list[dict[str, float | None]], answers: dict[str, int]) -> dict[str, float | None]:
     """Return mean and interval of every measure; all None where a seed lacks it: luck chose the others."""
     record = {}
     for name in values[0]:
         own = [row[name] for row in values]
         record[f"{name}_count"] = sum(value is not None for value in own)
         whole = None not in own
-        interval = seeds_interval(np.array(own)) if whole else None
-        record[f"{name}_mean"] = float(np.mean(own)) if whole else None
-        record[f"{name}_low"] = interval.low if whole else None
-        record[f"{name}_high"] = interval.high if whole else None
+        absent = {f"{name}_{end}": None for end in ("mean", "low", "high")}
+        record |= _estimate(name, np.array(own), answers) if whole else absent
         if name in DIFFERENCES:
             record[f"{name}_p"] = _paired_p(own) if whole else None
     return record
+
+
+def _estimate(name: str, values: np.ndarray, answers: dict[str, int], confidence: float = CONFIDENCE) -> dict:
+    """Return the mean of a measure over seeds and its interval."""
+    if name in SHARES:
+        mean, interval = np.mean(values), seeds_interval(values, answers[name])
+    elif name in DIFFERENCES:
+        of = answers[name.rpartition("_")[0]]
+        mean, interval = np.mean(values), seeds_difference_interval(values, of, confidence)
+    else:
+        mean, interval = _geometric(1 - values if name in SAVED else values, confidence)
+        if name in SAVED:
+            mean, interval = 1 - mean, _complement(interval)
+    return {f"{name}_mean": float(mean), f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def _geometric(values: np.ndarray, confidence: float) -> tuple[float, Interval]:
+    mean = float(np.exp(np.mean(np.log(values)))) if values.min() > 0 else 0.0
+    return mean, seeds_ratio_interval(values, confidence)
+
+
+def _complement(interval: Interval) -> Interval:
+    if interval.low is None:
+        return interval
+    return Interval(1 - interval.high, 1 - interval.low, interval.method)
 
 
 def _paired_p(differences: list[float]) -> float | None:

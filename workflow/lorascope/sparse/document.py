@@ -23,7 +23,7 @@ def markdown(comparison: dict, words_of_machine: str) -> str:
         "",
         f"{seeds_line(comparison)}; {facts['training_samples']:,} training images, "
         f"{facts['settings']['epochs']} epochs; {date}, {words_of_machine}; {facts['device']}. "
-        "[95 % t-intervals over seeds]; differences in points of validation accuracy, paired by seed.",
+        "[95 % intervals over seeds]; differences in points of validation accuracy, paired by seed.",
         "",
         f"| {' | '.join(HEADS)} |",
         f"| --- |{' ---: |' * (len(HEADS) - 1)}",

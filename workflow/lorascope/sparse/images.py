@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lorascope.data.inputs import IMAGES, check_inputs
 from lorascope.digests import digest_of
 from lorascope.errors import DamagedFileError
 from lorascope.files import content_is_wrong, read_json
@@ -36,9 +37,11 @@ def open_images(folder: str | Path) -> Images:
 
     Raises:
         DamagedFileError: a file is not what the manifest says.
-        LorascopeError: there are no prepared images.
+        LorascopeError: there are no prepared images, or the files that they were made of have changed in a
+            way that no key shows.
     """
     folder = Path(folder)
+    check_inputs(folder, IMAGES)
     about = read_json(folder / "manifest.json")
     names, digests = ("images", "labels", "parts"), about.get("digests", {})
     arrays = (_open_array(folder / f"{name}.npy", digests.get(name)) for name in names)

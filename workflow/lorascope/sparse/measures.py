@@ -9,6 +9,9 @@ CLOCKS = ("seconds", "cpu_seconds")
 TARGET_MARGIN = 0.003
 # Of the epochs, left out of the settled activation rate: controllers need a while.
 SETTLING = 0.1
+# Shares of answers, or of samples; what is saved against something else; what is above 0.
+SHARES = ("validation_accuracy", "test_accuracy", "activation_rate", "settled_rate")
+SAVED = ("energy_saved", "flops_saved", *(f"{clock}_saved" for clock in CLOCKS))
 DIFFERENCES = (
     *("epochs_vs_dense", "time_vs_dense", "test_vs_dense"),
     *("epochs_vs_uniform", "time_vs_uniform", "test_vs_uniform"),

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from lorascope.data.inputs import FILES, check_unchanged, record
 from lorascope.digests import digest_of
 from lorascope.errors import LorascopeError
 from lorascope.files import atomic_path, write_json
 from lorascope.sparse.images import TEST, TRAIN, VALIDATION
-from lorascope.sparse.sources import SourceImages, read_source
+from lorascope.sparse.sources import SourceImages, image_files, read_source
 
 # Of a source without a test part of its own.
 TEST_SHARE = 0.2
@@ -27,8 +28,10 @@ def prepare_images(settings: dict, out: str | Path, provenance: dict) -> None:
         provenance: key, code and versions; stored in the manifest.
 
     Raises:
-        LorascopeError: the source cannot be read, or a class is too small for every part.
+        LorascopeError: the source cannot be read, or a class is too small for every part, or a
+            file changed while it was read.
     """
+    recorded = record(image_files(settings))
     read, out = read_source(settings), Path(out)
     parts = split_images(read, settings["validation"], settings["seed"])
     arrays = {"images": read.images, "labels": read.classes, "parts": parts}
@@ -41,8 +44,10 @@ def prepare_images(settings: dict, out: str | Path, provenance: dict) -> None:
         "shape": list(read.images.shape),
         "split": {name: int((parts == part).sum()) for part, name in PART_NAMES.items()},
         "digests": {name: digest_of(np.ascontiguousarray(own)) for name, own in arrays.items()},
+        FILES: recorded,
         "provenance": provenance,
     }
+    check_unchanged(recorded)
     # Last: a folder with a manifest is whole.
     write_json(out / "manifest.json", manifest)
 

@@ -41,7 +41,7 @@ def read_comparison(folder: str | Path) -> dict:
     """
     path = Path(folder) / COMPARISON_FILE
     comparison = read_json(path)
-    if not {"gates", "curves", "facts", "problems"} <= set(comparison):
+    if not {"gates", "best", "curves", "facts", "problems"} <= set(comparison):
         raise LorascopeError(f"{path}: not a comparison of gates; run lorascope sparse-compare again")
     return comparison
 

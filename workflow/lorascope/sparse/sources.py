@@ -1,9 +1,12 @@
 """Where images come from: installed packages (digits, fashion), or any image data set (hub, disk)."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from lorascope.data.fingerprint import SourceFile, folder_files
+from lorascope.data.sources import source_files
 from lorascope.errors import LorascopeError
 from lorascope.fashion_mnist import GARMENTS, TEST_FILES, TRAIN_FILES, read_fashion
 from lorascope.sparse.images import TEST, TRAIN
@@ -41,6 +44,22 @@ def read_source(settings: dict) -> SourceImages:
     from lorascope.sparse.datasets_images import read_dataset  # brings `datasets`
 
     return read_dataset(settings)
+
+
+def image_files(settings: dict) -> dict[str, SourceFile]:
+    """Return the local files of images by name; none of an installed package or of a commit on the hub.
+
+    Raises:
+        LorascopeError: the folder is missing or empty.
+    """
+    path = settings["path"]
+    if settings["source"] != "fashion":
+        return source_files(settings)
+    if not Path(path).is_dir():
+        raise LorascopeError(
+            f"{path}: no such folder; install Debian's dataset-fashion-mnist or name the folder that holds it"
+        )
+    return folder_files(path)
 
 
 def _digits() -> SourceImages:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from lorascope.errors import LorascopeError
 from lorascope.files import write_json, write_table
-from lorascope.sparse.images import TRAIN, open_images
+from lorascope.sparse.images import TEST, TRAIN, VALIDATION, open_images
 from lorascope.sparse.settings import TrainSettings
 from lorascope.sparse.training import Training
 from lorascope.tensor_files import read_tensors, write_tensors
@@ -62,6 +62,10 @@ def train(
     Raises:
         LorascopeError: no prepared images, sizes that do not fit, or a checkpoint of another run.
     """
+    import torch
+
+    # Threads that share a product add up in another order: the result must not depend on their number.
+    torch.set_num_threads(1)
     folder = Path(folder)
     run = {
         "settings": settings.to_json(),
@@ -90,6 +94,8 @@ def _facts(training: Training) -> dict:
         "gate": training.settings.gate,
         "parameters": training.parameters,
         "training_samples": len(training.parts[TRAIN]),
+        "validation_samples": len(training.parts[VALIDATION]),
+        "test_samples": len(training.parts[TEST]),
         "classes": training.model.head.out_features,
         "image_shape": list(training.parts[TRAIN].bytes.shape[1:]),
         "flops_per_sample": {"forward": training.cost.forward, "backward": training.cost.backward},

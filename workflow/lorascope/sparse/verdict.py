@@ -15,11 +15,26 @@ def headline(comparison: dict) -> str:
     quickest = best(comparison)
     if quickest is None:
         return f"No gate comes {MARGIN_WORDS} of dense's final validation accuracy with every seed."
-    share, own = (record["reach_share_seconds_mean"] for record in (quickest, dense(comparison)))
     return (
-        f"{quickest['gate']} comes {MARGIN_WORDS} of dense's final validation accuracy in {share:.2f} of "
-        f"dense's time; dense itself in {own:.2f}."
+        f"{quickest['gate']} comes {MARGIN_WORDS} of dense's final validation accuracy in "
+        f"{reach_words(quickest)} of dense's time; dense itself in {reached(dense(comparison))}."
     )
+
+
+def reach_words(quickest: dict) -> str:
+    """Return the best gate's share of dense's time with its interval, or why there is none."""
+    low, high = (quickest[f"reach_share_seconds_{end}"] for end in ("low", "high"))
+    share = f"{quickest['reach_share_seconds_mean']:.2f}"
+    if low is None:
+        return f"{share} (one seed: no interval)"
+    return f"{share} [{low:.2f}, {high:.2f}] ({choice_words(quickest)})"
+
+
+def choice_words(quickest: dict) -> str:
+    """Return what the intervals of the best gate allow for."""
+    if quickest["chosen_among"] == 1:
+        return "95 %"
+    return f"95 %, for the best of {quickest['chosen_among']} gates"
 
 
 def dense(comparison: dict) -> dict | None:
@@ -28,13 +43,8 @@ def dense(comparison: dict) -> dict | None:
 
 
 def best(comparison: dict) -> dict | None:
-    """Return the gate that reaches dense's accuracy soonest, among those that do with every seed."""
-    reaching = [
-        record
-        for record in comparison["gates"]
-        if record["gate"] != DENSE and record["reach_share_seconds_mean"] is not None
-    ]
-    return min(reaching, key=lambda record: record["reach_share_seconds_mean"], default=None)
+    """Return what :func:`lorascope.sparse.compare.best_gate` found."""
+    return comparison["best"]
 
 
 def kind(record: dict, difference: str) -> str:

@@ -17,8 +17,8 @@ ADAPTER_MAP_SCHEMA = pa.schema(
 
 
 def adapter_map_table(dataset: str, files: dict[str, str] | None, sanity: bool) -> pa.Table:
-    """One row an adapter of the map; none where the map is not there."""
-    if files is None or not Path(files["map"]).exists():
+    """One row an adapter of the map; none where the map is not there, or holds none."""
+    if files is None or not Path(files["map"]).exists() or no_map(files):
         return ADAPTER_MAP_SCHEMA.empty_table()
     path = files["map"]
     found = read_table(path).rename_columns({"label": "class", "split": "part"})
@@ -27,3 +27,8 @@ def adapter_map_table(dataset: str, files: dict[str, str] | None, sanity: bool) 
     for name, value in constants.items():
         found = found.append_column(name, pa.array([value] * found.num_rows))
     return found.select(ADAPTER_MAP_SCHEMA.names).cast(ADAPTER_MAP_SCHEMA)
+
+
+def no_map(files: dict[str, str]) -> str:
+    """Return why a map that was made holds no adapter; empty where it holds some."""
+    return read_metadata(files["map"]).get("reason", "")

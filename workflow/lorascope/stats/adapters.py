@@ -23,7 +23,8 @@ class Adapters:
         classes: class names, sorted; a class's position is its code.
         truth: part name → (adapters,) int64 class codes, in the order of the stored probabilities.
         test_ids: (test adapters,) the adapters' ids.
-        test_units: (test adapters,) int64; adapters of one unit belong together and are resampled together.
+        units: part name → (adapters,) int64 codes; adapters of one unit belong together, units are
+            independent of each other.
         unit: what a unit is, "adapter" or "group".
         sanity: the three parts are the same adapters.
         duplicates: adapters with equal weights: number of ``sets``, of ``adapters`` in them, and of sets
@@ -33,10 +34,15 @@ class Adapters:
     classes: tuple[str, ...]
     truth: dict[str, np.ndarray]
     test_ids: np.ndarray
-    test_units: np.ndarray
+    units: dict[str, np.ndarray]
     unit: str
     sanity: bool
     duplicates: dict[str, int]
+
+    @property
+    def test_units(self) -> np.ndarray:
+        """(test adapters,) their units."""
+        return self.units["test"]
 
     @property
     def unit_sizes(self) -> np.ndarray:
@@ -74,7 +80,7 @@ def read_adapters(path: str | Path, manifest: dict) -> Adapters:
         classes=tuple(classes.tolist()),
         truth={part: codes[rows[part]] for part in PARTS},
         test_ids=ids[rows["test"]],
-        test_units=np.unique(units[rows["test"]], return_inverse=True)[1],
+        units={part: np.unique(units[rows[part]], return_inverse=True)[1] for part in PARTS},
         unit=unit,
         sanity=sanity,
         duplicates=_duplicates(manifest["duplicates"], ids, split),

@@ -10,14 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from lorascope.adapters.layer_sets import reference_layer_set
+from lorascope.computing import computing_versions
 from lorascope.files import read_json, write_bytes, write_json, write_table
 from lorascope.stats import comparisons, controls, details, drops, importance, passport, tables
-from lorascope.stats.adapter_map import adapter_map_table
+from lorascope.stats.adapter_map import adapter_map_table, no_map
 from lorascope.stats.adapters import Adapters, read_adapters
 from lorascope.stats.baseline import PERMUTATIONS
-from lorascope.stats.cells import CURVES, IDENTITY, TESTED_PARTS, Cell, read_cell, status_of
-from lorascope.stats.columns import test_counts
-from lorascope.stats.intervals import CONFIDENCE, RESAMPLES, RESAMPLING_SEED, SPARSE_UNITS
+from lorascope.stats.cells import (
+    CURVES,
+    DONE,
+    IDENTITY,
+    NOT_MEASURABLE,
+    TESTED_PARTS,
+    Cell,
+    read_cell,
+    status_of,
+)
+from lorascope.stats.columns import finite_table, test_counts
+from lorascope.stats.intervals import CONFIDENCE, RESAMPLING_SEED
 from lorascope.stats.scores import CALIBRATION_BINS
 from lorascope.stats.sizes import sizes_table
 from lorascope.stats.versions import versions_of
@@ -29,17 +40,20 @@ RESULTS_FORMAT = 3
 LISTED = ("drops", "mean_drops", "comparisons", "runs", "layers", "layer_groups", "layer_ablations")
 LISTED += ("adapter_map", "sizes")
 LISTED += ("controls", "random_layers", "invariance")
-PACKAGES = ("lorascope", "numpy", "pyarrow", "scikit-learn", "scipy", "torch")
+PACKAGES = ("lorascope", "pyarrow")
 
 METHODS = {
-    "seeds_interval": "Student's t over seeds: the luck of a training run, on these test adapters",
+    "seeds_interval": (
+        "Student's t over seeds as a score interval (Wilson 1927), which stays a share; seeds that agree may "
+        "differ by less than one answer. The luck of a training run, on these test adapters"
+    ),
     "adapters_interval": (
-        f"expanded percentile bootstrap (Hesterberg 2015; {RESAMPLES} resamples) of the seeds' mean over "
-        f"test units; Wilson (1927) where fewer than {SPARSE_UNITS} units are right, or wrong"
+        "Wilson (1927) with the effective number of test units (Korn & Graubard 1998; Dean & Pagano 2015): "
+        "variance of the ratio's residuals (Cochran 1977) over units, Student's t where they differ in size"
     ),
     "drop_interval": (
-        "the same bootstrap, paired: both layer sets are scored on the same resampled units; adjusted Wald "
-        f"(Agresti & Min 2005) where fewer than {SPARSE_UNITS} units differ"
+        "adjusted Wald (Agresti & Min 2005) on the ratio's residuals over test units, paired; the relative "
+        "drop: Fieller (1954) on the same. At least 95 % where fewer than about four units differ"
     ),
     "drop_test": (
         "exact two-sided sign-flip randomisation test over test units (Fisher 1935; null by convolution, "
@@ -47,12 +61,12 @@ METHODS = {
     ),
     "drop_correction": "Holm (1979) over the representations of one probe and layer set",
     "comparison": (
-        "paired, on the same test units, which all cells share: exact sign-flip test as for the drop, "
-        "adjusted Wald interval (Agresti & Min 2005), Holm (1979) over the pairs of one layer set and probe"
+        "paired, on the same test units, which all cells share: test and interval as for the drop, "
+        "Holm (1979) over the pairs of one layer set and probe"
     ),
     "permutation": (
-        f"the same answers against dealt labels (Ojala & Garriga 2010, test 1; {PERMUTATIONS} permutations, "
-        "one-sided), Holm (1979) over all cells"
+        "the same answers against permuted labels (Ojala & Garriga 2010, test 1; "
+        f"{PERMUTATIONS} permutations, one-sided), Holm (1979) over all cells"
     ),
     "effect_size": "Cohen's (1988) h between two accuracies; d_z over the units' paired differences",
     "calibration": (
@@ -61,12 +75,14 @@ METHODS = {
     ),
     "controls": (
         "norms and recipe: ridge or a forest of 300 trees, whichever is better on validation, against the "
-        "best cell on the same adapters (adjusted Wald interval); permuted: ridge on dealt labels, one-sided "
-        "t-test over the draws, Holm over representations and layer sets"
+        "best cell on the same adapters (interval as for the drop; each is a claim by itself: not "
+        "corrected); permuted: ridge on permuted labels, one-sided t-test over the draws that the accuracy "
+        "averaged over classes is 1 / classes, Holm over representations and layer sets"
     ),
     "random_layers": (
-        "ridge on all layers, on the layer set, and on random sets of as many layers; two-sided rank of the "
-        "layer set among them (Davison & Hinkley 1997)"
+        "ridge on all layers, on the layer set, and on random sets of as many layers; Student's t of one "
+        "more draw, Holm over the rows; beside it the exact two-sided rank of the layer set among them "
+        "(Davison & Hinkley 1997), not corrected"
     ),
     "invariance": (
         "factors of sampled adapters are changed in ways that leave the update alone, or rounded; drift is "
@@ -76,11 +92,12 @@ METHODS = {
     "layer_ranking": (
         "closed-form ridge on one layer at a time; answers to adapters of training and validation part that "
         "are left out (stratified folds, groups whole), the penalty by leave-one-out inside the rest (Golub, "
-        f"Heath & Wahba 1979); ranks by percentile bootstrap, {importance.RANK_RESAMPLES} resamples of units"
+        "Heath & Wahba 1979); a rank's interval counts the layers that are measurably better, and worse, of "
+        "all others at once (Mogstad et al. 2024, paired intervals at Bonferroni's level): at least 95 %"
     ),
     "layer_ablation": (
-        "the same probe on the test part, which had no say in the ranking; exact sign-flip test and adjusted "
-        "Wald interval against all layers, Holm (1979) over the rows of the table"
+        "the same probe on the test part, which had no say in the ranking; test and interval as for the drop "
+        "against all layers, Holm (1979) over the rows of the table"
     ),
     "adapter_map": (
         "kernel principal components (Schölkopf, Smola & Müller 1998) of the training part's exact ΔW "
@@ -117,7 +134,7 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
     beside = study.get("analyses", {})
     ranked = importance.read_answers(study["dataset"], beside.get("importance", {}).get("files"), adapters)
     placed = beside.get("adapter_map", {}).get("files")
-    reference = drops.reference_layer_set(cells)
+    reference = reference_layer_set(cell.layer_set for cell in cells)
     answers, known = controls.read_answers(study), passport.read_passport(study)
     certificate = passport.read_invariance(study)
     summary = {
@@ -141,13 +158,14 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         "adapter_map": adapter_map_table(study["dataset"], placed, adapters.sanity),
         "sizes": sizes_table(curves, adapters),
     }
+    summary = {name: finite_table(table) for name, table in summary.items()}
     results = _head(study, manifest, adapters) | {
         "reference": reference,
         "passport": known,
         "curves": {"planned": len(curves), "absent": sum(not Path(path).exists() for path in curves)},
         "best": _best(summary["cells"]),
         "made_with": versions_of(path for entry in study["cells"] for path in entry["runs"]),
-        "analyses": {name: _analysis_status(entry) for name, entry in beside.items()},
+        "analyses": {name: _analysis_status(name, entry) for name, entry in beside.items()},
         **_body(summary, cells, adapters),
     }
     if known is not None:
@@ -177,8 +195,10 @@ def _head(study: dict, manifest: dict, adapters: Adapters) -> dict:
     }
 
 
-def _analysis_status(entry: dict) -> dict[str, str]:
+def _analysis_status(name: str, entry: dict) -> dict[str, str]:
     status, reason = status_of(list(entry["files"].values()), entry["log"])
+    if name == "adapter_map" and status == DONE and (nothing := no_map(entry["files"])):
+        status, reason = NOT_MEASURABLE, nothing
     return {"status": status, "reason": reason}
 
 
@@ -236,4 +256,5 @@ def _plain(value: object) -> object:
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+    own = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), **own, **computing_versions()}

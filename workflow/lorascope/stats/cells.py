@@ -16,12 +16,15 @@ from lorascope.stats.scores import SCORES, probability_scores
 
 IDENTITY = ("dataset", "layer_set", "representation", "probe")
 DONE, PARTIAL, FAILED, MISSING = "done", "partial", "failed", "missing"
+# Of a step beside the cells that was made, and found that there is nothing to tell.
+NOT_MEASURABLE = "not measurable"
 
 TESTED_PARTS = ("validation", "test")
 
 # What training writes of each run, and what follows from its probabilities; shares are fractions.
 TRAINED_METRICS = (
     *("train_accuracy", "validation_accuracy", "test_accuracy"),
+    *("train_f1", "train_precision", "train_recall", "train_auroc"),
     *("validation_f1", "validation_precision", "validation_recall"),
     *("test_f1", "test_precision", "test_recall"),
     *("train_loss", "validation_loss", "test_loss"),
@@ -32,9 +35,9 @@ SCORED_METRICS = tuple(f"{part}_{score}" for part in TESTED_PARTS for score in S
 METRICS = (*TRAINED_METRICS, *SCORED_METRICS)
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
 
-# Of the few probes that have a score for classes that they were never shown; null for all others.
-FOREIGN = "foreign_auroc"
-RUN_COLUMNS = [*IDENTITY, "seed", *TRAINED_METRICS, FOREIGN, "features", "layers"]
+# Of single runs and not averaged; few probes have a score for classes that they were never shown.
+RUN_ONLY = ("foreign_auroc", "temperature")
+RUN_COLUMNS = [*IDENTITY, "seed", *TRAINED_METRICS, *RUN_ONLY, "features", "layers"]
 DETAIL_COLUMNS = [
     "seed",
     *(f"curve_{name}" for name in CURVES),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lorascope.stats.adapters import Adapters
 from lorascope.stats.paired import holm
@@ -20,6 +21,24 @@ def mean_and_std(values: np.ndarray) -> tuple[float, float | None]:
     """Mean, and standard deviation (n−1) where there are two values; NaN for a loss that diverged."""
     with np.errstate(invalid="ignore"):
         return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def finite_table(table: pa.Table) -> pa.Table:
+    """Return a table in which what is not a number (a diverged loss, an area of one class) is null."""
+    for index, field in enumerate(table.schema):
+        column = table.column(index).combine_chunks()
+        if pa.types.is_floating(field.type):
+            table = table.set_column(index, field, _finite(column))
+        elif pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type):
+            lists = pa.ListArray.from_arrays(
+                column.offsets, _finite(column.values), field.type, mask=column.is_null()
+            )
+            table = table.set_column(index, field, lists)
+    return table
+
+
+def _finite(values: pa.Array) -> pa.Array:
+    return pc.if_else(pc.is_finite(values), values, pa.scalar(None, values.type))
 
 
 def test_counts(adapters: Adapters) -> dict:

@@ -13,14 +13,14 @@ from lorascope.logs import error_in
 from lorascope.stats.adapters import Adapters
 from lorascope.stats.cells import Cell
 from lorascope.stats.columns import SANITY, fields, holm_columns, test_counts
-from lorascope.stats.intervals import accuracy_interval
+from lorascope.stats.intervals import ROUNDING_VARIANCE, accuracy_interval
 from lorascope.stats.paired import paired_difference
 
 PASSED, FAILED, VACUOUS, MISSING = "passed", "failed", "vacuous", "missing"
 MAJORITY, PERMUTED, NORMS, RECIPE, RANDOM_LAYERS = "majority", "permuted", "norms", "recipe", "random_layers"
 RECIPE_AND_LOSSES, LAYERS = "recipe_and_losses", "layers"
 SINGLE = (MAJORITY, NORMS, RECIPE, RECIPE_AND_LOSSES)
-# Of a one-sided p after Holm's correction, and of a rank among random sets.
+# Of a p-value after Holm's correction.
 SIGNIFICANT = 0.05
 MORE, LESS, SAME = "more than random", "less than random", "as random"
 
@@ -44,7 +44,7 @@ RANDOM_LAYERS_SCHEMA = pa.schema(
         *fields(("layers", "draws"), pa.int64()),
         *fields(("reference_accuracy", "accuracy", "drop"), _NUMBERS),
         *fields(("random_accuracy", "random_std", "random_low", "random_high", "random_drop"), _NUMBERS),
-        *fields(("difference", "difference_low", "difference_high", "rank_p"), _NUMBERS),
+        *fields(("difference", "difference_low", "difference_high", "p", "p_holm", "rank_p"), _NUMBERS),
         *fields(("test_adapters", "test_units"), pa.int64()),
         SANITY,
     ]
@@ -93,8 +93,10 @@ def controls_table(cells: list[Cell], adapters: Adapters, answers: Answers) -> p
     """One row a control and what it is of; ``status`` says whether the study stands beside it.
 
     ``majority``, ``norms`` and ``recipe`` pass where the best cell on the same layers, chosen on the
-    validation part, is measurably more accurate on the same adapters. ``permuted`` passes where ridge on
-    dealt labels is not measurably above chance (one-sided t-test over the draws, Holm over all of them).
+    validation part, is measurably more accurate on the same adapters: a claim for each by itself, so nothing
+    is corrected. ``permuted`` passes where ridge on permuted labels is not measurably above chance: one-sided
+    t-test over the draws of the accuracy averaged over classes, which is 1 / classes for answers that
+    know nothing, however unequal the classes are (Holm over all of them).
     """
     compare = _Comparison(cells, adapters, answers)
     rows = [compare.absent(name) for name in answers.wanted if answers.reason and name != RANDOM_LAYERS]
@@ -111,12 +113,17 @@ def controls_table(cells: list[Cell], adapters: Adapters, answers: Answers) -> p
 def random_layers_table(cells: list[Cell], adapters: Adapters, answers: Answers, reference: str) -> pa.Table:
     """One row a representation and layer set: what ridge loses with it, and with random sets of its size.
 
-    ``rank_p`` is two-sided: the layer set is one of draws + 1 sets that could not be told apart if its layers
-    were chosen blindly.
+    If its layers were chosen blindly, the layer set would be one of draws + 1 sets that cannot be told apart.
+    ``p`` is that of Student's t for one more draw, two-sided; the status is by ``p_holm``, over the rows.
+    ``rank_p`` is exact and not corrected: so few draws could not show what holds for all rows at once.
     """
     compare = _Comparison(cells, adapters, answers)
     groups = answers.groups(RANDOM_LAYERS)
     rows = [compare.random(*group, reference) for group in groups if group[1] != reference]
+    holm_columns(rows, "p")
+    for row in rows:
+        status = MORE if row["difference"] > 0 else LESS
+        row["status"] = status if row["p_holm"] < SIGNIFICANT else SAME
     return pa.Table.from_pylist(rows, RANDOM_LAYERS_SCHEMA)
 
 
@@ -165,11 +172,9 @@ class _Comparison:
     def dealt(self, representation: str, layer_set: str) -> dict:
         rows = self.answers.of(PERMUTED, representation=representation, layer_set=layer_set)
         hits = np.array([row["correct"] for row in rows])
-        over_draws = hits.mean(axis=1)
+        truth = self.adapters.truth["test"][self.answers.tested]
         head = self._head(PERMUTED, layer_set) | {"representation": representation, "classifier": "ridge"}
-        return (
-            head | self._accuracy(hits) | {"draws": len(rows), "p": _above(over_draws, self.adapters.chance)}
-        )
+        return head | self._accuracy(hits) | {"draws": len(rows), "p": above_p(hits, truth)}
 
     def random(self, representation: str, layer_set: str, reference: str) -> dict:
         names = {"representation": representation, "layer_set": layer_set}
@@ -179,14 +184,11 @@ class _Comparison:
         right, accuracies = np.array(own["correct"]), drawn.mean(axis=1)
         before, after = float(np.mean(whole["correct"])), float(right.mean())
         compared = paired_difference(drawn.sum(axis=0), len(drawn) * right, len(drawn), self.units)
-        rank_p = _rank_p(accuracies, after)
-        special = rank_p < SIGNIFICANT
         return (
             self.common
             | names
             | {
                 "reference": reference,
-                "status": (MORE if compared.difference > 0 else LESS) if special else SAME,
                 "layers": own["layers"],
                 "draws": len(drawn),
                 "reference_accuracy": before,
@@ -200,7 +202,8 @@ class _Comparison:
                 "difference": compared.difference,
                 "difference_low": compared.interval.low,
                 "difference_high": compared.interval.high,
-                "rank_p": rank_p,
+                "p": one_more_p(accuracies, after, len(right)),
+                "rank_p": rank_p(accuracies, after),
             }
         )
 
@@ -223,14 +226,32 @@ class _Comparison:
         return max(filter(wanted, self.cells), key=lambda cell: merit[id(cell)], default=None)
 
 
-def _above(values: np.ndarray, chance: float) -> float:
-    """One-sided p of the t-test that the mean over draws is above chance."""
+def above_p(hits: np.ndarray, truth: np.ndarray) -> float:
+    """One-sided p of the t-test over draws that the accuracy averaged over classes is above 1 / classes.
+
+    Whatever shares of answers a classifier gives to the classes, if it knows nothing they add up to 1 over
+    the true classes too.
+
+    Args:
+        hits: [draws, adapters] whether a draw names the class.
+        truth: (adapters,) class codes.
+    """
+    members = truth == np.unique(truth)[:, None]
+    values = hits @ (members / members.sum(axis=1, keepdims=True)).mean(axis=0)
+    knows_nothing = 1 / len(members)
     if values.std() == 0:
-        return float(values[0] <= chance)
-    return float(stats.ttest_1samp(values, chance, alternative="greater").pvalue)
+        return float(values[0] <= knows_nothing)
+    return float(stats.ttest_1samp(values, knows_nothing, alternative="greater").pvalue)
 
 
-def _rank_p(drawn: np.ndarray, own: float) -> float:
+def one_more_p(drawn: np.ndarray, own: float, answers: int) -> float:
+    """Two-sided p that an accuracy is one more draw: Student's t of its distance from the draws' mean."""
+    variance = max(drawn.var(ddof=1), ROUNDING_VARIANCE / answers**2)
+    distance = abs(own - drawn.mean()) / np.sqrt(variance * (1 + 1 / len(drawn)))
+    return float(2 * stats.t.sf(distance, len(drawn) - 1))
+
+
+def rank_p(drawn: np.ndarray, own: float) -> float:
     """Two-sided Monte Carlo p (Davison & Hinkley 1997, 4.11) of one value among random ones."""
     # Accuracies are shares of the same whole number: equal ones are equal bit by bit.
     fewest = min((drawn <= own).sum(), (drawn >= own).sum())

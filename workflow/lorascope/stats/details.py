@@ -6,7 +6,7 @@ import pyarrow as pa
 from lorascope.stats.adapters import Adapters
 from lorascope.stats.cells import CURVES, IDENTITY, TESTED_PARTS, Cell
 from lorascope.stats.columns import SANITY, fields, mean_and_std, with_constants
-from lorascope.stats.intervals import wilson_interval
+from lorascope.stats.intervals import Interval, accuracy_interval
 from lorascope.stats.scores import CALIBRATION_BINS, reliability
 
 PER_CLASS = ("precision", "recall", "f1")
@@ -130,11 +130,16 @@ def _class_rows(cell: Cell, adapters: Adapters) -> list[dict]:
         if members.any():
             for metric, values in shares.items():
                 row[f"{metric}_mean"], row[f"{metric}_std"] = mean_and_std(values[:, code])
-            units = len(np.unique(adapters.test_units[members]))
-            interval = wilson_interval(row["recall_mean"], units)
+            interval = _recall_interval(cell, members, adapters)
             row |= {"recall_adapters_low": interval.low, "recall_adapters_high": interval.high}
         rows.append(row)
     return rows
+
+
+def _recall_interval(cell: Cell, members: np.ndarray, adapters: Adapters) -> Interval:
+    units = np.unique(adapters.test_units[members], return_inverse=True)[1]
+    right = cell.correct[:, members].mean(axis=0)
+    return accuracy_interval(np.bincount(units, right), np.bincount(units))
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -143,12 +148,9 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def _cell_reliability(cell: Cell, part: str, adapters: Adapters) -> pa.Table:
-    curve = reliability(cell.probabilities[part], adapters.truth[part])
-    # Each adapter counts once, not once a seed; a share of fewer than one adapter bounds nothing.
-    intervals = [
-        wilson_interval(accuracy, max(1.0, count))
-        for accuracy, count in zip(curve["accuracy"], curve["adapters"], strict=True)
-    ]
+    units = adapters.units[part]
+    curve = reliability(cell.probabilities[part], adapters.truth[part], units)
+    intervals = [accuracy_interval(*unit_counts) for unit_counts in curve.pop("units")]
     columns = {
         "low": curve["bin"] / CALIBRATION_BINS,
         "high": (curve["bin"] + 1) / CALIBRATION_BINS,

@@ -106,6 +106,7 @@ _LAYER = {
     "projection": "projection inside the attention",
     "learners": "adapters of training and validation part, which are left out in turn",
     "learner_units": "independent units among them: adapters, or groups",
+    "folds": "parts of the learners that were left out in turn; 1: all were asked about what they taught",
 }
 _LEFT_OUT = {
     "accuracy": "accuracy of these layers alone on left-out learners",
@@ -120,9 +121,10 @@ _DROP = {
     "drop": "reference_accuracy − accuracy; negative is a gain",
     "drop_low": "lower end of the drop's 95 % test-set interval",
     "drop_high": "its upper end",
-    "drop_method": "method of the interval: bootstrap or adjusted-wald",
+    "drop_method": "method of the interval: adjusted-wald",
     "relative_drop": "drop over reference_accuracy; empty where that is 0",
-    "relative_drop_low": "lower end of its 95 % test-set interval",
+    "relative_drop_low": "lower end of its 95 % test-set interval (Fieller); empty where the reference's "
+    "accuracy cannot be told from 0",
     "relative_drop_high": "its upper end",
     "p": "two-sided p of the exact sign-flip test over units; with one seed the exact McNemar test",
     **_EFFECTS,
@@ -166,7 +168,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "difference": "best_accuracy − accuracy",
         "difference_low": "lower end of its 95 % test-set interval",
         "difference_high": "its upper end",
-        "p": "two-sided p of the sign-flip test of the difference; permuted: one-sided p above chance",
+        "p": "two-sided p of the sign-flip test of the difference, not corrected; permuted: one-sided p that "
+        "the accuracy averaged over classes is above 1 / classes",
         "p_holm": "permuted: p, Holm-corrected over all representations and layer sets",
         "test_adapters": "adapters that the control was tested on: of the test part, at most 1,000",
         "test_units": _COUNTED["test_units"],
@@ -189,22 +192,26 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "difference": "random_accuracy − accuracy: what the layer set loses beyond random ones",
         "difference_low": "lower end of its 95 % test-set interval",
         "difference_high": "its upper end",
-        "rank_p": "two-sided p that the layer set ranks so far out among the random sets",
+        "p": "two-sided p that the layer set's accuracy is one more of theirs (Student's t)",
+        "p_holm": "the same, Holm-corrected over the rows; it decides the status",
+        "rank_p": "two-sided exact p of the layer set's rank among the random sets; not corrected",
         "test_adapters": "adapters that ridge was tested on: of the test part, at most 1,000",
         "test_units": _COUNTED["test_units"],
     },
     "invariance": {
-        "invariant": "whether every change that leaves ΔW alone stays within its tolerance",
+        "invariant": "whether every change that leaves ΔW alone stays within its tolerance; empty: unknown",
         "claimed": "whether the representation claims that",
-        "holds": "whether all that it claims stays within its tolerance, roundings too",
+        "holds": "whether all that it claims stays within its tolerance, roundings too; empty: unknown",
         **{f"drift_{change}": f"drift under: {_CHANGES[change]}" for change in CHANGES},
-        "adapters": "training adapters that were changed",
+        "reason": "why something is not measurable; empty where all is",
+        "adapters": "training adapters that were changed, at most",
     },
     "runs": {
         **_METRICS,
         "seed": "seed of the run",
         "foreign_auroc": "area under the ROC curve that tells test adapters of a class left out of training, "
         "mean over the classes; 0.5 knows nothing; empty for probes other than class_means",
+        "temperature": "that the log-probabilities of the run were divided by; fitted to the validation part",
         "features": "number of feature columns",
         "layers": "number of layers in the set",
     },
@@ -217,11 +224,11 @@ _COLUMNS: dict[str, dict[str, str]] = {
         **{f"{name}_mean": f"{text}; mean over seeds" for name, text in _METRICS.items()},
         **{f"{name}_std": "its standard deviation (n−1) over seeds" for name in _METRICS},
         **{f"{name}_values": "its values, seed by seed" for name in _METRICS},
-        "test_accuracy_seeds_low": "lower end of the 95 % t-interval over seeds",
+        "test_accuracy_seeds_low": "lower end of the 95 % interval over seeds",
         "test_accuracy_seeds_high": "its upper end",
         "test_accuracy_adapters_low": "lower end of the 95 % test-set interval",
         "test_accuracy_adapters_high": "its upper end",
-        "test_accuracy_adapters_method": "its method: bootstrap or wilson",
+        "test_accuracy_adapters_method": "its method: wilson",
         "train_test_gap": "mean training accuracy − mean test accuracy",
         "validation_test_gap": "mean validation accuracy − mean test accuracy",
         "chance": "test accuracy of always naming the training part's most frequent class",
@@ -241,7 +248,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "seeds": "seeds that both sides have",
         "seeds_drop_mean": "drop of the reported accuracies, mean over the common seeds",
         "seeds_drop_std": "its standard deviation (n−1) over seeds",
-        "seeds_drop_low": "lower end of its 95 % t-interval over seeds",
+        "seeds_drop_low": "lower end of its 95 % interval over seeds",
         "seeds_drop_high": "its upper end",
         "seeds_drop_values": "its values, seed by seed",
     },
@@ -282,7 +289,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "adapters": "test adapters of the class",
         **{f"{name}_mean": f"{_PER_CLASS[name]}; mean over seeds" for name in PER_CLASS},
         **{f"{name}_std": "its standard deviation (n−1) over seeds" for name in PER_CLASS},
-        "recall_adapters_low": "lower end of the recall's 95 % test-set interval (Wilson)",
+        "recall_adapters_low": "lower end of the recall's 95 % test-set interval",
         "recall_adapters_high": "its upper end",
     },
     "reliability": {
@@ -292,7 +299,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "adapters": "adapters in the bin, mean over seeds",
         "confidence": "mean probability of the named class in the bin, all seeds pooled",
         "accuracy": "share of right answers in the bin, all seeds pooled",
-        "accuracy_low": "lower end of its 95 % Wilson interval; each adapter counts once, not once a seed",
+        "accuracy_low": "lower end of its 95 % interval over the units in the bin, not over seeds",
         "accuracy_high": "its upper end",
     },
     "answers": {
@@ -306,8 +313,8 @@ _COLUMNS: dict[str, dict[str, str]] = {
         **_LAYER,
         "layer": "path of the layer",
         "rank": "place by `accuracy`, 1 is the best; equal ones share the better place",
-        "rank_low": "lower end of the place's 95 % interval over learners",
-        "rank_high": "its upper end",
+        "rank_low": "lower end of the place's interval (at least 95 %): 1 + layers measurably better",
+        "rank_high": "its upper end: layers that are not measurably worse",
         **_LEFT_OUT,
         "test_accuracy": "accuracy on the test part, learnt from all learners; it decides nothing",
         "test_accuracy_low": "lower end of its 95 % test-set interval",
@@ -370,7 +377,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         },
         "chance": "test accuracy of always naming the most frequent class of the training part",
         "test_adapters": "adapters in the test part",
-        "test_units": "units (adapters, or groups of them) that the interval resamples",
+        "test_units": "independent units among them: adapters, or groups",
     },
 }
 
@@ -388,15 +395,17 @@ of a training run. `…_adapters_low`, `…_adapters_high` and the intervals of 
 """
 _PRACTICE = {
     "split by concept": "`group` in the data set's settings: no group lies in two parts, and groups are the "
-    "units that are resampled",
+    "units of all intervals and tests",
     "overlap of images": "`passport` counts images, groups, concepts and equal updates that two parts share; "
     "groups tie adapters of one image source",
     "leakage controls": "`controls`: norms only, recipe only, dealt labels; permutation baseline in `cells`",
-    "uncertainty": "t-interval over seeds, test-set interval, permutation p, Holm over every family; spread "
-    "over folds: not applicable to a fixed split",
+    "uncertainty": "interval over seeds, test-set interval, permutation p, Holm over every family but those "
+    "named under Methods; measured coverage: [coverage](coverage.md); spread over folds: not applicable to a "
+    "fixed split",
     "paired comparison": "`drops` (layer sets), `comparisons` (representations): same adapters, same seeds",
     "layer arms": "one row in `drops` per layer set of the study; `random_layers` holds as many random ones",
-    "calibration": "ECE, Brier, log-likelihood, `reliability`; abstention and conformal sets: not computed",
+    "calibration": "ECE, Brier, log-likelihood, `reliability`, at the `temperature` of each run; conformal sets "
+    "of new files (`lorascope predict`), calibrated on the test part; abstention: not computed",
     "robustness": "`invariance`: refactoring, float16 and int8 on the study's own adapters",
     "learning curve over data-set sizes": "`sizes`: nested shares of the training part; "
     "several data sets side by side by the target `scaling`",

@@ -1,18 +1,17 @@
 """What each layer set loses against the reference layer set, per representation and on average over them."""
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
 
+from lorascope.adapters.layer_sets import reference_layer_set
 from lorascope.stats.adapters import Adapters
 from lorascope.stats.cells import DONE, FAILED, MISSING, PARTIAL, Cell
 from lorascope.stats.columns import SANITY, holm_columns, mean_and_std, test_counts
-from lorascope.stats.intervals import seeds_interval
+from lorascope.stats.intervals import seeds_difference_interval
 from lorascope.stats.paired import Drop, paired_drop
 
-REFERENCE = "all"
 TOO_FEW_SEEDS = "no seed in common"
 
 _NUMBERS = pa.float64()
@@ -46,12 +45,6 @@ MEAN_DROPS_SCHEMA = pa.schema(
 )
 
 
-def reference_layer_set(cells: list[Cell]) -> str | None:
-    """Name the layer set that the others are compared with: "all", or the first where there is no "all"."""
-    names = _unique(cell.layer_set for cell in cells)
-    return REFERENCE if REFERENCE in names else next(iter(names), None)
-
-
 def drops_table(cells: list[Cell], adapters: Adapters) -> pa.Table:
     """One row a representation, probe and layer set other than the reference, also where a side is missing.
 
@@ -74,7 +67,7 @@ def mean_drops_table(cells: list[Cell], adapters: Adapters) -> pa.Table:
 
 def _families(cells: list[Cell]) -> list[tuple[tuple[str, str], list[tuple[Cell, Cell]]]]:
     """Group (reference cell, other cell) by (probe, layer set)."""
-    reference = reference_layer_set(cells)
+    reference = reference_layer_set(cell.layer_set for cell in cells)
     references = {(cell.representation, cell.probe): cell for cell in cells if cell.layer_set == reference}
     families: dict[tuple[str, str], list[tuple[Cell, Cell]]] = {}
     for cell in cells:
@@ -109,7 +102,7 @@ def _drop_row(reference: Cell, other: Cell, adapters: Adapters) -> dict:
         row
         | {"status": _worse(reference, other), "reason": ""}
         | _compared(compared)
-        | _over_seeds(accuracies)
+        | _over_seeds(accuracies, before.shape[1])
     )
 
 
@@ -157,9 +150,9 @@ def _compared(drop: Drop) -> dict:
     }
 
 
-def _over_seeds(drops: np.ndarray) -> dict:
+def _over_seeds(drops: np.ndarray, answers: int) -> dict:
     mean, std = mean_and_std(drops)
-    interval = seeds_interval(drops)
+    interval = seeds_difference_interval(drops, answers)
     return {
         "seeds": len(drops),
         "seeds_drop_mean": mean,
@@ -178,7 +171,3 @@ def _worse(reference: Cell, other: Cell) -> str:
 def _missing_side(reference: Cell, other: Cell) -> str:
     gone = [f"{cell.layer_set} {cell.status}" for cell in (reference, other) if not cell.found]
     return " and ".join(gone) or TOO_FEW_SEEDS
-
-
-def _unique(names: Iterable[str]) -> dict[str, None]:
-    return dict.fromkeys(names)

@@ -2,16 +2,26 @@
 
 Inputs count right answers in whole numbers: ``hits[i]`` of ``trials`` (seeds, or seeds × representations)
 name the class of test adapter i. Whole numbers keep the test exact.
+
+Intervals rest on the residuals of ratios over units (Cochran 1977, 6.4), because units differ in size, each
+as large as its unit's leverage asks (McCaffrey & Bell 2002), and on pseudo-units (Agresti & Min 2005), as few
+may differ: half of a unit of average size for each of the four answers that a pair can give.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import signal, stats
 
-from lorascope.stats.intervals import CONFIDENCE, SPARSE_UNITS, Interval, bootstrap_interval
+from lorascope.stats.intervals import CONFIDENCE, Interval, unit_quantile
 
 UNDEFINED = Interval(None, None, "undefined")
+# Right answers of a pseudo-unit: by the first only, by the second only, by both, by neither.
+PSEUDO_UNITS = np.array([[1, 0], [0, 1], [1, 1], [0, 0]])
+PSEUDO_WEIGHT = 0.5
+# So many units that differ wholly stand beside those seen when the size of a typical difference is asked.
+WHOLE_DIFFERENCES = 4
 
 
 @dataclass(frozen=True)
@@ -32,30 +42,23 @@ class Drop:
 def paired_drop(reference: np.ndarray, other: np.ndarray, trials: int, units: np.ndarray) -> Drop:
     """Compare two cells adapter by adapter.
 
-    Args:
-        reference, other: (adapters,) whole numbers of right answers out of ``trials``.
-        trials: answers given for every adapter, the same in both.
-        units: (adapters,) number of the unit that an adapter belongs to; units are independent of each other.
-
-    Returns:
-        The drop. Intervals resample units (adjusted Wald of Agresti & Min 2005 where fewer than
-        ``SPARSE_UNITS`` units differ); the relative drop is undefined where the reference is never right.
+    Args, and all but the relative drop: as for :func:`paired_difference`. The relative drop's interval is
+    Fieller's (1954) on the same residuals, so that both hold 0 or neither does; it is undefined where the
+    reference is never right, or so rarely that its accuracy cannot be told from 0.
     """
-    reference_hits, other_hits, sizes = (np.bincount(units, weights) for weights in (reference, other, None))
-    answers = sizes * trials
-    before, after = (float(hits.sum() / answers.sum()) for hits in (reference_hits, other_hits))
-    absolute = _absolute_interval(reference_hits, other_hits, answers)
-    relative = (before - after) / before if before > 0 else None
+    pair = _Pair.of(reference, other, trials, units)
+    compared = _difference(pair, reference, other, trials, units)
+    before = compared.accuracy
     return Drop(
         reference_accuracy=before,
-        accuracy=after,
-        absolute=before - after,
-        absolute_interval=absolute,
-        relative=relative,
-        relative_interval=_relative_interval(reference_hits, other_hits, before, absolute),
-        p=sign_flip_p((reference_hits - other_hits).astype(np.int64)),
-        h=cohen_h(before, after),
-        dz=cohen_dz(reference_hits - other_hits, answers),
+        accuracy=compared.other_accuracy,
+        absolute=compared.difference,
+        absolute_interval=compared.interval,
+        relative=compared.difference / before if before > 0 else None,
+        relative_interval=_relative_interval(pair),
+        p=compared.p,
+        h=compared.h,
+        dz=compared.dz,
     )
 
 
@@ -73,22 +76,120 @@ class Difference:
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, trials: int, units: np.ndarray) -> Difference:
-    """Compare two cells adapter by adapter, without resampling: there are many pairs of cells.
+    """Compare two cells adapter by adapter.
 
-    Args, units: as for :func:`paired_drop`. The interval is the adjusted Wald one of Agresti & Min (2005).
+    Args:
+        first, second: (adapters,) whole numbers of right answers out of ``trials``.
+        trials: answers given for every adapter, the same in both.
+        units: (adapters,) number of the unit that an adapter belongs to; units are independent of each other.
+
+    Returns:
+        The difference first − second with its adjusted Wald interval and the sign-flip test over units. Where
+        fewer than about four units differ the interval errs on the wide side.
     """
-    first_hits, second_hits, sizes = (np.bincount(units, weights) for weights in (first, second, None))
-    answers = sizes * trials
-    shares = [float(hits.sum() / answers.sum()) for hits in (first_hits, second_hits)]
-    surplus = first_hits - second_hits
+    return _difference(_Pair.of(first, second, trials, units), first, second, trials, units)
+
+
+def difference_ends(
+    first: np.ndarray, second: np.ndarray, sizes: np.ndarray, confidence: float = CONFIDENCE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends (…,) of the intervals of :func:`paired_difference`, of many comparisons at once.
+
+    Args:
+        first, second: (…, units) right answers of each unit; leading axes are comparisons.
+        sizes: (units,) adapters in each unit.
+    """
+    return _Pair(first, second, sizes).difference_ends(confidence)
+
+
+def relative_drop_ends(
+    reference: np.ndarray, other: np.ndarray, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends (…,) of the relative drop's intervals of :func:`paired_drop`, NaN where undefined.
+
+    Args: as for :func:`difference_ends`.
+    """
+    return _Pair(reference, other, sizes).loss_ends()
+
+
+def _difference(pair: "_Pair", first, second, trials: int, units: np.ndarray) -> Difference:
+    shares = [float(hits.sum() / (len(hits) * trials)) for hits in (first, second)]
+    surplus = np.bincount(units, first) - np.bincount(units, second)
+    low, high = pair.difference_ends()
     return Difference(
         *shares,
         difference=shares[0] - shares[1],
-        interval=_adjusted_wald(surplus / answers.mean()),
+        interval=Interval(float(low), float(high), "adjusted-wald"),
         p=sign_flip_p(surplus.astype(np.int64)),
         h=cohen_h(*shares),
-        dz=cohen_dz(surplus, answers),
+        dz=cohen_dz(surplus, np.bincount(units) * trials),
     )
+
+
+def _relative_interval(pair: "_Pair") -> Interval:
+    low, high = map(float, pair.loss_ends())
+    return UNDEFINED if np.isnan(low) or not pair.first.any() else Interval(low, high, "fieller")
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two cells over units; leading axes of the hits are comparisons that are made at once.
+
+    Attributes:
+        first, second: (…, units) right answers of a unit, averaged over trials.
+        sizes: (units,) adapters of a unit.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    sizes: np.ndarray
+
+    @staticmethod
+    def of(first: np.ndarray, second: np.ndarray, trials: int, units: np.ndarray) -> "_Pair":
+        hits = (np.bincount(units, of_adapters) / trials for of_adapters in (first, second))
+        return _Pair(*hits, np.bincount(units).astype(np.float64))
+
+    @cached_property
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both accuracies [2, …] and the covariance of their errors [2, 2, …], pseudo-units included."""
+        average = self.sizes.mean()
+        sizes = np.append(self.sizes, np.full(len(PSEUDO_UNITS), average))
+        weights = np.append(np.ones(len(self.sizes)), np.full(len(PSEUDO_UNITS), PSEUDO_WEIGHT))
+        pseudo = average * self._typical_difference()[..., None] * PSEUDO_UNITS.T[:, None]
+        hits = np.stack(np.broadcast_arrays(self.first, self.second)).reshape(2, -1, len(self.sizes))
+        hits = np.concatenate([hits, pseudo.reshape(2, -1, len(PSEUDO_UNITS))], axis=-1)
+        total = weights @ sizes
+        accuracies = hits @ weights / total
+        residuals = hits - accuracies[..., None] * sizes
+        weighted = residuals * weights / (1 - sizes / total) / total**2
+        covariance = np.einsum("acu,bcu->abc", weighted, residuals)
+        shape = np.broadcast_shapes(self.first.shape, self.second.shape)[:-1]
+        return accuracies.reshape(2, *shape), covariance.reshape(2, 2, *shape)
+
+    def _typical_difference(self) -> np.ndarray:
+        """Root mean square of the units' differences that are not 0, (…,); 1 where there are none.
+
+        Seeds make differences small: a pseudo-unit as large as one seed's would be the largest of all.
+        """
+        differences = (self.first - self.second) / self.sizes
+        seen = np.count_nonzero(differences, axis=-1)
+        return np.sqrt((WHOLE_DIFFERENCES + (differences**2).sum(axis=-1)) / (WHOLE_DIFFERENCES + seen))
+
+    def difference_ends(self, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
+        """Ends (…,) of the adjusted Wald interval of first − second, in [−1, 1]."""
+        (first, second), ((own, both), (_, others)) = self.moments
+        half = unit_quantile(self.sizes, confidence) * np.sqrt(np.maximum(own + others - 2 * both, 0.0))
+        return np.maximum(-1.0, first - second - half), np.minimum(1.0, first - second + half)
+
+    def loss_ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ends (…,) of Fieller's interval of 1 − second / first, never above 1; NaN where undefined."""
+        (first, second), ((own, both), (_, others)) = self.moments
+        square = unit_quantile(self.sizes) ** 2
+        # The ratios r for which second − r · first may be 0 lie between the roots of a parabola.
+        a, b, c = first**2 - square * own, first * second - square * both, second**2 - square * others
+        a = np.where(a > 0, a, np.nan)
+        half = np.sqrt(np.maximum(b**2 - a * c, 0.0))
+        return 1 - (b + half) / a, np.minimum(1.0, 1 - (b - half) / a)
 
 
 def cohen_dz(surplus: np.ndarray, answers: np.ndarray) -> float | None:
@@ -134,38 +235,3 @@ def holm(p_values: list[float]) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1.0)
     return adjusted.tolist()
-
-
-def _absolute_interval(reference: np.ndarray, other: np.ndarray, answers: np.ndarray) -> Interval:
-    if np.count_nonzero(reference - other) < SPARSE_UNITS:
-        return _adjusted_wald((reference - other) / answers.mean())
-    return bootstrap_interval((reference, other, answers), _difference)
-
-
-def _relative_interval(
-    reference: np.ndarray, other: np.ndarray, accuracy: float, absolute: Interval
-) -> Interval:
-    if accuracy == 0:
-        return UNDEFINED
-    if absolute.method == "bootstrap":
-        return bootstrap_interval((reference, other), _relative_difference)
-    # Nearly no unit differs: the noise of the denominator is negligible beside that of the difference.
-    return Interval(absolute.low / accuracy, absolute.high / accuracy, absolute.method)
-
-
-def _adjusted_wald(differences: np.ndarray) -> Interval:
-    """Wald's interval after two pseudo-units, half of one each way: never of no width."""
-    units = len(differences) + 2
-    mean = differences.sum() / units
-    variance = ((differences**2).sum() + 1) / units - mean**2
-    half = stats.norm.ppf((1 + CONFIDENCE) / 2) * np.sqrt(variance / units)
-    return Interval(float(max(-1.0, mean - half)), float(min(1.0, mean + half)), "adjusted-wald")
-
-
-def _difference(reference: np.ndarray, other: np.ndarray, answers: np.ndarray, axis: int) -> np.ndarray:
-    return (reference.sum(axis=axis) - other.sum(axis=axis)) / answers.sum(axis=axis)
-
-
-def _relative_difference(reference: np.ndarray, other: np.ndarray, axis: int) -> np.ndarray:
-    before = reference.sum(axis=axis)
-    return (before - other.sum(axis=axis)) / before

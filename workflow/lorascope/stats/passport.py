@@ -22,6 +22,7 @@ INVARIANCE_SCHEMA = pa.schema(
         *fields(("dataset", "representation"), pa.string()),
         *fields(("invariant", "claimed", "holds"), pa.bool_()),
         *fields((f"drift_{change}" for change in CHANGES), pa.float64()),
+        pa.field("reason", pa.string()),
         pa.field("adapters", pa.int64()),
         SANITY,
     ]
@@ -73,7 +74,7 @@ def invariance_table(dataset: str, certificate: dict | None, sanity: bool) -> pa
             "dataset": dataset,
             "sanity": sanity,
             "adapters": certificate["adapters"],
-            **{name: found[name] for name in ("representation", "invariant", "claimed", "holds")},
+            **{name: found[name] for name in ("representation", "invariant", "claimed", "holds", "reason")},
             **{f"drift_{change}": found["drifts"][change] for change in CHANGES},
         }
         for found in (certificate or {"representations": []})["representations"]

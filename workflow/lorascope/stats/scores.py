@@ -4,7 +4,8 @@ Throughout, ``probabilities`` are (seeds, adapters, classes) and ``truth`` is (a
 """
 
 import numpy as np
-from scipy import stats
+
+from lorascope.probes.metrics import auroc
 
 # Guo et al. (2017), "On calibration of modern neural networks".
 CALIBRATION_BINS = 15
@@ -40,21 +41,6 @@ def top_accuracy(probabilities: np.ndarray, truth: np.ndarray, top: int = TOP) -
     return (others_first < top).mean(axis=1)
 
 
-def auroc(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Macro average of the one-versus-rest areas under the ROC curve, over the classes that occur.
-
-    Each area is Mann and Whitney's (1947) U over the number of pairs; NaN when only one class occurs.
-    """
-    ranks = stats.rankdata(probabilities, axis=1)
-    members = truth[:, None] == np.arange(probabilities.shape[2])
-    positives = members.sum(axis=0)
-    pairs = positives * (len(truth) - positives)
-    wins = np.einsum("snc,nc->sc", ranks, members) - positives * (positives + 1) / 2
-    if not pairs.any():
-        return np.full(len(probabilities), np.nan)
-    return (wins[:, pairs > 0] / pairs[pairs > 0]).mean(axis=1)
-
-
 def mcc(confusions: np.ndarray) -> np.ndarray:
     """Matthews' correlation for several classes (Gorodkin 2004); 0 where one side never varies."""
     counts = confusions.astype(np.float64)
@@ -85,26 +71,34 @@ def ece(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.abs(surplus).reshape(seeds, CALIBRATION_BINS).sum(axis=1) / adapters
 
 
-def reliability(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+def reliability(probabilities: np.ndarray, truth: np.ndarray, units: np.ndarray) -> dict[str, np.ndarray]:
     """Reliability curve over all seeds.
+
+    Args:
+        units: (adapters,) codes of the units that adapters belong to.
 
     Returns:
         One value per bin that is not empty: ``bin`` (from 0), ``adapters`` (mean number per seed),
-        ``confidence`` and ``accuracy`` (means).
+        ``confidence`` and ``accuracy`` (means), and ``units``: right answers and answers in the bin, (units,)
+        each, of those units that have any.
     """
     confidence = probabilities.max(axis=2).astype(np.float64)
     right = probabilities.argmax(axis=2) == truth
-    bins = _bins(confidence).ravel()
-    counts, sums, hits = (
-        np.bincount(bins, weights, minlength=CALIBRATION_BINS)
-        for weights in (None, confidence.ravel(), right.ravel())
-    )
+    bins = _bins(confidence)
+    cells = (bins * (units.max() + 1) + units).ravel()
+    by_unit = [
+        np.bincount(cells, weights, CALIBRATION_BINS * (units.max() + 1)).reshape(CALIBRATION_BINS, -1)
+        for weights in (right.ravel(), None)
+    ]
+    hits, counts = (of_units.sum(axis=1) for of_units in by_unit)
+    sums = np.bincount(bins.ravel(), confidence.ravel(), CALIBRATION_BINS)
     filled = np.flatnonzero(counts)
     return {
         "bin": filled,
         "adapters": counts[filled] / len(probabilities),
         "confidence": sums[filled] / counts[filled],
         "accuracy": hits[filled] / counts[filled],
+        "units": [tuple(each[place][by_unit[1][place] > 0] for each in by_unit) for place in filled],
     }
 
 

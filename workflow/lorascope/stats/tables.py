@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from lorascope.stats.adapters import Adapters
 from lorascope.stats.baseline import permutation_baseline
-from lorascope.stats.cells import FOREIGN, IDENTITY, METRICS, Cell
+from lorascope.stats.cells import IDENTITY, METRICS, RUN_ONLY, Cell
 from lorascope.stats.columns import SANITY, fields, holm_columns, mean_and_std, test_counts
 from lorascope.stats.intervals import accuracy_interval, seeds_interval
 from lorascope.stats.paired import cohen_h
@@ -17,7 +17,7 @@ RUNS_SCHEMA = pa.schema(
         *fields(IDENTITY, pa.string()),
         *(
             pa.field(name, pa.int64() if name in WHOLE_NUMBERS else pa.float64())
-            for name in ("seed", *METRICS, FOREIGN, "features", "layers")
+            for name in ("seed", *METRICS, *RUN_ONLY, "features", "layers")
         ),
         SANITY,
     ]
@@ -67,7 +67,7 @@ def _cell_row(cell: Cell, adapters: Adapters) -> dict:
         values = cell.values(metric).astype(np.float64)
         row[f"{metric}_mean"], row[f"{metric}_std"] = mean_and_std(values)
         row[f"{metric}_values"] = values.tolist()
-    over_seeds = seeds_interval(cell.values("test_accuracy"))
+    over_seeds = seeds_interval(cell.values("test_accuracy"), len(adapters.test_units))
     right = np.bincount(adapters.test_units, cell.correct.mean(axis=0))
     over_adapters = accuracy_interval(right, adapters.unit_sizes)
     accuracy = row["test_accuracy_mean"]

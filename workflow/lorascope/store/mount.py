@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lorascope.files import TEMP_SUFFIX, atomic_path, write_bytes
+from lorascope.locks import hold
 from lorascope.store.entry import LOCK, address_of
-from lorascope.store.lock import hold
 from lorascope.store.places import StoredFile, sha256_of
 
 # representation / key / group.content / file

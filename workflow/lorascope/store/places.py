@@ -51,7 +51,7 @@ class Place(Protocol):
         """Remove the files of one folder, in this order; those that are gone already do not count."""
 
     def lock(self, folder: str, waiting: Callable[[], None] | None) -> AbstractContextManager[bool]:
-        """Hold an entry's lock; yield whether it is held. See :func:`lorascope.store.lock.hold`."""
+        """Hold an entry's lock; yield whether it is held. See :func:`lorascope.locks.hold`."""
 
 
 def check_place(where: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lorascope.computing import recorded_versions
 from lorascope.errors import LorascopeError
 from lorascope.store.entry import DAMAGED_SUFFIX, Address, DamagedEntryError, read_manifest
 from lorascope.store.places import Place, sha256_of
@@ -87,7 +88,7 @@ def _taken(place: Place, address: Address, about: dict, out: Path, say: Say, *, 
     if manifest is None:
         return False
     say(f"from the store: {place}/{address.folder}")
-    others = _other_versions(manifest.get("versions", {}), about.get("versions", {}))
+    others = _other_versions(recorded_versions(manifest), recorded_versions(about))
     if others:
         say(f"note: computed with {others}")
     return True
@@ -119,11 +120,11 @@ def _set_aside(place: Place, address: Address) -> None:
 
 
 def _other_versions(there: dict, here: dict) -> str:
-    """Return the versions of libraries that made an entry where they are not those of this run."""
+    """Return what computed an entry where it is not what this run computes with."""
     return ", ".join(
         f"{name} {there[name]} (here {here[name]})"
-        for name in ("numpy", "torch")
-        if name in there and name in here and there[name] != here[name]
+        for name in there
+        if name in here and there[name] != here[name]
     )
 
 

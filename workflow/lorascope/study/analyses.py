@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lorascope.adapters.layer_sets import reference_layer_set
 from lorascope.study import steps
 from lorascope.study.keys import code_digest, key_of
 
@@ -37,7 +38,7 @@ def importance(plan: Plan, dataset: str) -> Analysis | None:
     representation = settings["representation"]
     if representation is None:
         return None
-    layers = plan.layer_set(dataset, plan.config["layer_sets"][0])
+    layers = plan.layer_set(dataset, reference_layer_set(plan.config["layer_sets"]))
     features = plan.features(dataset, representation, layers)
     upstream = [key for key, _ in features], plan.label_key(dataset)
     key = key_of("importance", *upstream, layers, settings, code_digest(*steps.IMPORTANCE))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
+from lorascope.features.registry import REPRESENTATIONS
 from lorascope.files import read_json
 from lorascope.report.numbers import plural
 from lorascope.report.summary import Summary
@@ -45,7 +45,7 @@ class Asked:
             return self._verdicts(config["dataset"])
         if target in config["datasets"]:
             return self._verdicts([target])
-        if target in REPRESENTATIONS + LAYER_REPRESENTATIONS:
+        if target in REPRESENTATIONS:
             return _scores(plan, target)
         if target in ("sparse", self.sparse.page):
             return gates_answer(Path(self.place(self.sparse.named())))

@@ -13,19 +13,20 @@ from jsonschema.exceptions import best_match
 
 from lorascope.data.split import SplitSettings
 from lorascope.errors import LorascopeError
-from lorascope.features.registry import LAYER_REPRESENTATIONS, REPRESENTATIONS
+from lorascope.features.registry import REPRESENTATIONS
 from lorascope.gates.registry import parse_gate
-from lorascope.probes.registry import check_pairs, reads
+from lorascope.probes.registry import PROBES, check_pairs, reads
+from lorascope.study.named import STUDIES
 
 # The rules of the workflow; a data set's name becomes a target beside them.
 RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "passport", "fit", "extract", "train")
 RULES += ("control", "rank_layers", "adapter_map", "scale", "scaling_figure", "stamp", "aggregate", "page")
-RULES += ("sparse_images", "sparse_train", "sparse_compare", "sparse_page")
+RULES += ("keep_probes",)
+RULES += ("keep_probes", "sparse_images", "sparse_train", "sparse_compare", "sparse_page")
 # What lies beside the data sets in the folders of results and logs; the other names there are targets.
-FOLDERS = {"studies"}
+FOLDERS = {STUDIES}
 TARGETS = {
     *REPRESENTATIONS,
-    *LAYER_REPRESENTATIONS,
     "report",
     "summary",
     "features",
@@ -239,19 +240,19 @@ def _check_names(config: dict) -> None:
         raise LorascopeError(f"config: datasets: '{taken[0]}' is a folder of results; choose another")
     _check_defined(config["dataset"], config["datasets"], "dataset")
     _check_defined(config["layer_sets"], config["layer_patterns"], "layer_sets")
-    _check_defined(config["representations"], REPRESENTATIONS + LAYER_REPRESENTATIONS, "representations")
+    _check_defined(config["representations"], REPRESENTATIONS, "representations")
+    _check_defined(config["probes"], PROBES, "probes")
+    _check_defined(config["scaling"]["probes"], PROBES, "scaling.probes")
     check_pairs(config["representations"], config["probes"])
     _check_scaling(config["scaling"], config["representations"])
     if config["w2t"]["width"] % config["w2t"]["heads"]:
         raise LorascopeError("config: w2t: width is no multiple of heads; change one of them")
     if (ranked := config["importance"]["representation"]) is not None:
-        _check_defined([ranked], REPRESENTATIONS + LAYER_REPRESENTATIONS, "importance.representation")
+        _check_defined([ranked], REPRESENTATIONS, "importance.representation")
 
 
 def _check_scaling(scaling: dict, of_study: list[str]) -> None:
-    _check_defined(
-        scaling["representations"], REPRESENTATIONS + LAYER_REPRESENTATIONS, "scaling.representations"
-    )
+    _check_defined(scaling["representations"], REPRESENTATIONS, "scaling.representations")
     wanted = scaling["representations"] or of_study
     if scaling["fractions"] and not any(reads(p, name) for p in scaling["probes"] for name in wanted):
         raise LorascopeError(

@@ -1,20 +1,23 @@
 """A finished study: where its tables, cells, fits and data lie. Needs no plan and no config."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lorascope.adapters.layer_sets import group_of, select_layers
+from lorascope.adapters.layer_sets import group_of, groups_of, select_layers
 from lorascope.data.prepare import NORMS_FILE
 from lorascope.data.split import ALL
 from lorascope.errors import LorascopeError
-from lorascope.features.registry import is_fitted
+from lorascope.features.registry import is_fitted, parts
 from lorascope.files import read_json, read_table
 from lorascope.probes.saved import SavedProbe, load_probe
-from lorascope.probes.train import probe_file
+from lorascope.probes.schedule import merit
+from lorascope.stats.adapters import Adapters, read_adapters
+from lorascope.study.named import SUMMARY_FILE, find_summary
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class FinishedCell:
 
     Attributes:
         representation, layer_set, probe: its name.
+        key: its content address.
         folder: where its files lie.
         seeds: those that are done.
         validation_accuracy, validation_loss, test_accuracy: means over the seeds.
@@ -31,21 +35,37 @@ class FinishedCell:
     representation: str
     layer_set: str
     probe: str
+    key: str
     folder: Path
     seeds: tuple[int, ...]
     validation_accuracy: float
     validation_loss: float
     test_accuracy: float
 
-    def probes(self) -> list[SavedProbe]:
-        """Return the trained probe of each seed."""
-        return [load_probe(probe_file(self.folder, seed)) for seed in self.seeds]
+    def __str__(self) -> str:
+        return f"{self.representation}/{self.layer_set}/{self.probe}"
+
+    def probe_file(self, seed: int) -> Path:
+        """Return where the trained probe of a seed lies if it is kept."""
+        return self.folder / "seeds" / f"seed-{seed}.probe.safetensors"
+
+    @property
+    def missing_probes(self) -> list[int]:
+        """Return the seeds whose trained probes are not kept."""
+        return [seed for seed in self.seeds if not self.probe_file(seed).exists()]
+
+    def seed_probabilities(self, part: str) -> dict[int, np.ndarray]:
+        """Return seed → what the study answered on a part, float32 [adapters · classes]."""
+        found: dict[int, np.ndarray] = {}
+        for file in sorted(self.folder.glob("seeds-*.details.parquet")):
+            table = read_table(file, ["seed", f"{part}_probabilities"])
+            for row in table.to_pylist():
+                found[row["seed"]] = np.array(row[f"{part}_probabilities"], np.float32)
+        return {seed: found[seed] for seed in self.seeds}
 
     def probabilities(self, part: str, n_classes: int) -> np.ndarray:
         """Return what the study answered on a part, the mean over seeds, float64 [adapters, classes]."""
-        files = [self.folder / "seeds" / f"seed-{seed}.details.parquet" for seed in self.seeds]
-        rows = [read_table(file, [f"{part}_probabilities"]).to_pylist()[0] for file in files]
-        values = np.array([row[f"{part}_probabilities"] for row in rows], np.float64)
+        values = np.array(list(self.seed_probabilities(part).values()), np.float64)
         return values.mean(axis=0).reshape(-1, n_classes)
 
 
@@ -60,15 +80,9 @@ class FinishedStudy:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        summary = self.folder / "summary" / "results.json"
-        if not summary.is_file():
-            raise LorascopeError(
-                f"{folder}: no finished study here (no summary/results.json); "
-                "give the folder of one, such as results/studies/default/zoo"
-            )
-        self.results = read_json(summary)
+        self.results = read_json(self.folder / SUMMARY_FILE)
         # The folders of all studies lie in results/studies, whatever name the working directory gives them.
-        self.shared = self.folder.absolute().parents[2] / self.results["dataset"]
+        self.shared = Path(os.path.normpath(self.folder.absolute())).parents[2] / self.results["dataset"]
         self.keys = self.results["keys"]
 
     @property
@@ -81,10 +95,19 @@ class FinishedStudy:
         """Where the prepared weights lie."""
         return self.shared / "data" / self.keys["data"]
 
+    @property
+    def adapters_file(self) -> Path:
+        """Where the label and split table lies."""
+        return self.shared / "labels" / self.keys["labels"] / "adapters.parquet"
+
     def adapters(self, *columns: str) -> dict[str, np.ndarray]:
         """Return columns of the label and split table, each [adapters]."""
-        table = read_table(self.shared / "labels" / self.keys["labels"] / "adapters.parquet", list(columns))
+        table = read_table(self.adapters_file, list(columns))
         return {name: np.array(table[name].to_pylist()) for name in columns}
+
+    def tested(self) -> Adapters:
+        """Return truth and independent units of the test part."""
+        return read_adapters(self.adapters_file, read_json(self.adapters_file.with_name("manifest.json")))
 
     def part(self, part: str) -> np.ndarray:
         """Return the rows of a part of the split."""
@@ -125,6 +148,34 @@ class FinishedStudy:
             self.shared / "fits" / representation / self.keys["fits"][representation] / f"{group}.safetensors"
         )
 
+    def feature_files(self, representation: str, layers: Sequence[str]) -> list[Path]:
+        """Return the feature files that hold some layers, part by part, group by group.
+
+        Raises:
+            LorascopeError: the study was made before its results said where they are.
+        """
+        if "features" not in self.keys:
+            raise LorascopeError(f"{self.folder}: made by an earlier version; run snakemake again")
+        return [
+            self.shared / "features" / part / self.keys["features"][part] / f"{group}.parquet"
+            for part in parts(representation)
+            for group in groups_of(list(layers), self.results["settings"]["grouping"])
+        ]
+
+    def probes(self, cell: FinishedCell) -> list[SavedProbe]:
+        """Return the trained probe of each seed of a cell.
+
+        Raises:
+            LorascopeError: they are not kept; says which command does that.
+        """
+        if cell.missing_probes:
+            raise LorascopeError(
+                f"{self.folder}: the trained probes of {cell} are not kept; keep them first: "
+                f"lorascope keep {self.folder} --representation {cell.representation} "
+                f"--layer-set {cell.layer_set} --probe {cell.probe}"
+            )
+        return [load_probe(cell.probe_file(seed)) for seed in cell.seeds]
+
     def cells(self) -> list[FinishedCell]:
         """Return the cells that have results."""
         return [self._cell(record) for record in self.results["cells"] if record["seed_values"]]
@@ -135,6 +186,7 @@ class FinishedStudy:
         key = self.keys["cells"]["/".join(names)]
         return FinishedCell(
             *names,
+            key,
             self.shared / "probes" / representation / f"{layer_set}.{probe}" / key,
             tuple(record["seed_values"]),
             record["validation_accuracy_mean"],
@@ -161,9 +213,24 @@ class FinishedStudy:
         if not found:
             named = ", ".join(f"{name} {value}" for name, value in wanted.items() if value) or "any name"
             raise LorascopeError(f"{self.folder}: no finished cell of {named}; there are: {_known(cells)}")
-        return min(found, key=lambda cell: (-cell.validation_accuracy, cell.validation_loss))
+        return max(found, key=lambda cell: merit(cell.validation_accuracy, cell.validation_loss))
+
+    def best_cells(self) -> list[FinishedCell]:
+        """Return the best cell of each layer set by the validation part, one probe's or another's."""
+        return [
+            self.choose(layer_set=name) for name in dict.fromkeys(cell.layer_set for cell in self.cells())
+        ]
+
+
+def find_study(wanted: str | Path, results: str | Path) -> FinishedStudy:
+    """Return the study that a name or a path means.
+
+    Raises:
+        LorascopeError: as :func:`lorascope.study.named.find_summary`.
+    """
+    return FinishedStudy(find_summary(wanted, results).parent)
 
 
 def _known(cells: Sequence[FinishedCell]) -> str:
-    names = [f"{cell.representation}/{cell.layer_set}/{cell.probe}" for cell in cells]
+    names = list(map(str, cells))
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "none"

@@ -14,7 +14,8 @@ from lorascope.study.plan import Cell, Plan
 ZOO, PREPARE, LABEL, PASSPORT = "zoo_train", "prepare", "label", "passport"
 BASE, PICTURE = "zoo_base", "zoo_picture"
 FIT, EXTRACT, TRAIN = "fit", "extract", "train"
-IMPORTANCE, CONTROL, SCALE, AGGREGATE, PAGE = "rank_layers", "control", "scale", "aggregate", "page"
+IMPORTANCE, CONTROL, SCALE = "rank_layers", "control", "scale"
+AGGREGATE, KEEP, PAGE = "aggregate", "keep_probes", "page"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def feature_jobs(plan: Plan, dataset: str, features: Iterable[str]) -> Iterator[
 
 def train_jobs(cell: Cell) -> Iterator[Job]:
     """Yield the jobs that train a cell, one a block of seeds."""
-    for block, last in zip(cell.blocks, cell.probes, strict=True):
+    for block, last in zip(cell.blocks, cell.details, strict=True):
         yield Job(TRAIN, last, cell.log(block))
 
 
@@ -120,4 +121,5 @@ def _scaled(cell: Cell) -> str:
 def _final(plan: Plan, dataset: str) -> Iterator[Job]:
     stamp, logs = plan.stamp(dataset), f"logs/studies/{plan.config['study']}/{dataset}"
     yield Job(AGGREGATE, plan.named(dataset, "summary", "results.json"), f"{logs}/{AGGREGATE}.log", stamp)
+    yield Job(KEEP, plan.named(dataset, "probes.json"), f"{logs}/{KEEP}.log", stamp)
     yield Job(PAGE, plan.named(dataset, "report", "index.html"), f"{logs}/{PAGE}.log", stamp)

@@ -2,17 +2,15 @@
 
 import hashlib
 import json
-import re
 from functools import cache
 from pathlib import Path
 
 import lorascope
+from lorascope.study.code import read_module
 
 PACKAGE = "lorascope"
 KEY_DIGITS = 10
 _ROOT = Path(lorascope.__file__).parent
-# Every plan reads the imports of every step, and syntax trees take a second; a test compares with them.
-_IMPORT = re.compile(rf"^\s*(?:from|import) ({PACKAGE}[\w.]*)(?: import (\([^)]*\)|.*))?", re.MULTILINE)
 
 
 def canonical_json(value: object) -> str:
@@ -26,25 +24,33 @@ def key_of(*parts: object) -> str:
 
 
 @cache
-def code_digest(*modules: str) -> str:
-    """Return a digest of the sources of ``modules`` and of all that they import from this package.
+def code_digest(*parts: str) -> str:
+    """Return a digest of modules, of all that they import from this package, and of data files.
 
-    The imports are read from the text, also those inside functions; what is imported by a computed name
-    (a representation from the registry) does not count and must be named by the caller.
+    Imports inside functions count; what is imported by a computed name (a representation from the registry)
+    does not and must be named by the caller.
+
+    Args:
+        parts: full names of modules; data files, and folders of them, as paths inside the package.
+
+    Raises:
+        ModuleNotFoundError: there is no such module.
     """
-    sources = {name: _source(name) for name in _closure(modules)}
-    return key_of(sorted((name, hashlib.sha256(source).hexdigest()) for name, source in sources.items()))
+    files = [part for part in parts if "/" in part]
+    modules = _closure(tuple(part for part in parts if part not in files))
+    digests = [(name, _module(name)[0]) for name in modules]
+    return key_of(sorted([*digests, *((file, _data_digest(file)) for file in files)]))
 
 
-def file_digest(name: str) -> str:
-    """Return a digest of a data file of this package, named by its path inside the package."""
-    return hashlib.sha256((_ROOT / name).read_bytes()).hexdigest()
+def _data_digest(name: str) -> str:
+    path = _ROOT / name
+    if path.is_dir():
+        return key_of(sorted((file.name, _file_digest(file)) for file in path.iterdir() if file.is_file()))
+    return _file_digest(path)
 
 
-def folder_digest(name: str) -> str:
-    """Return a digest of all data files in a folder of this package."""
-    files = sorted(path.relative_to(_ROOT).as_posix() for path in (_ROOT / name).iterdir() if path.is_file())
-    return key_of([(file, file_digest(file)) for file in files])
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _closure(modules: tuple[str, ...]) -> set[str]:
@@ -57,6 +63,7 @@ def _closure(modules: tuple[str, ...]) -> set[str]:
     return found
 
 
+@cache
 def _path(module: str) -> Path | None:
     """Return the file of a module of this package, or None if there is no such module."""
     stem = _ROOT.joinpath(*module.split(".")[1:])
@@ -67,17 +74,14 @@ def _path(module: str) -> Path | None:
 
 
 @cache
-def _source(module: str) -> bytes:
-    path = _path(module)
+def _module(name: str) -> tuple[str, frozenset[str]]:
+    path = _path(name)
     if path is None:
-        raise ModuleNotFoundError(module)
-    return path.read_bytes()
+        raise ModuleNotFoundError(name)
+    return read_module(path)
 
 
 @cache
 def _imports(module: str) -> frozenset[str]:
-    names = set()
-    for start, rest in _IMPORT.findall(_source(module).decode()):
-        names.add(start)
-        names.update(f"{start}.{name}" for name in re.findall(r"\w+", rest))
-    return frozenset(name for name in names if _path(name))
+    ours = (name for name in _module(module)[1] if name.split(".")[0] == PACKAGE)
+    return frozenset(name for name in ours if _path(name))

@@ -1,21 +1,22 @@
 """One run at a time in a folder; what a killed run or a wrong clock left behind is seen to first."""
 
-import fcntl
+import atexit
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes
 from lorascope.leftovers import bring_back_from_the_future, sweep
+from lorascope.locks import hold, is_held, take_from_the_dead
 
 LOCK = Path(".snakemake", "lorascope.lock")
 
-# A file that nobody refers to is closed, and with it goes the lock.
-_held: list[IO] = []
+# What nobody refers to is closed, and with it goes the lock.
+_held: list[ExitStack] = []
 
 
 @dataclass(frozen=True)
@@ -30,47 +31,40 @@ def hold_folder(cores: int | None = None) -> None:
     """Lock the working directory until this process ends, however it ends.
 
     Snakemake's own lock is a file that survives kill -9, and every later run stops at it until somebody
-    removes it by hand; the kernel drops this one.
+    removes it by hand; the kernel drops this one. On a file system without locks of the kernel, the lease of
+    a run that was killed is waited for, and taken away.
 
     Args:
         cores: of the run, for who asks about it.
 
     Raises:
-        LorascopeError: another run holds the folder.
+        LorascopeError: another run holds the folder, or it cannot be locked.
     """
-    LOCK.parent.mkdir(exist_ok=True)
-    file = LOCK.open("a")
-    if not _lock(file):
-        file.close()
+    held = ExitStack()
+    try:
+        is_ours = _enter(held) or (take_from_the_dead(LOCK) and _enter(held))
+    except OSError as error:
+        raise LorascopeError(f"{LOCK}: {error.strerror}; see to it, nothing can run here") from None
+    if not is_ours:
         raise LorascopeError(f"another snakemake is running in {Path.cwd()}; wait for it or stop it")
-    file.truncate(0)
-    file.write(json.dumps(asdict(Run(datetime.now().astimezone().isoformat(timespec="seconds"), cores))))
-    file.flush()
-    _held.append(file)
+    LOCK.write_text(json.dumps(asdict(Run(datetime.now().astimezone().isoformat(timespec="seconds"), cores))))
+    _held.append(held)
+    # The kernel would do without, a lease would have to be waited for.
+    atexit.register(held.close)
 
 
-def _lock(file: IO) -> bool:
+def _enter(held: ExitStack) -> bool:
     # Who asks for the run (below) holds the lock for an instant.
     for _ in range(5):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            time.sleep(0.1)
-        else:
+        if held.enter_context(hold(LOCK, None)):
             return True
+        time.sleep(0.1)
     return False
 
 
 def run_here() -> Run | None:
     """Return the run that holds the working directory; None where none does."""
-    try:
-        with LOCK.open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return Run(**json.loads(LOCK.read_text()))
-    return None
+    return Run(**json.loads(LOCK.read_text())) if is_held(LOCK) else None
 
 
 def start_run(results: str, cores: int | None = None) -> None:

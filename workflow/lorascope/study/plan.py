@@ -5,22 +5,20 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from lorascope.adapters.layer_sets import groups_of, select_layers
+from lorascope.data.inputs import check_inputs
 from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted, parts
-from lorascope.probes.registry import SEEDLESS, reads
+from lorascope.probes.registry import is_seedless, reads
 from lorascope.store.places import check_place
 from lorascope.study import steps
 from lorascope.study.analyses import analyses
 from lorascope.study.curves import curves
-from lorascope.study.keys import code_digest, file_digest, folder_digest, key_of
+from lorascope.study.keys import code_digest, key_of
+from lorascope.study.named import STUDIES
 from lorascope.zoo.available import check_images
 from lorascope.zoo.recipe import Recipe
 
-# Below the results folder: what bears a study's name; beside it lies what studies share.
-STUDIES = "studies"
-SHIPPED_BASE = "zoo/base.safetensors"
-PAGE_TEMPLATES = "report/templates"
 # What of a data set's entry decides which adapters `prepare` lays out.
 PLACE_SETTINGS = ("source", "path", "hub_split", "labels", "path_column", "max_rank", "max_rejected")
 
@@ -69,14 +67,9 @@ class Cell:
         return [f"{self.folder}/{block.name}.details.parquet" for block in self.blocks]
 
     @property
-    def probes(self) -> list[str]:
-        """One list a block: where the trained probe of each seed is."""
-        return [f"{self.folder}/{block.name}.probes.json" for block in self.blocks]
-
-    @property
     def files(self) -> list[str]:
         """All that training the cell is asked for."""
-        return self.runs + self.details + self.probes
+        return self.runs + self.details
 
     def log(self, block: Block) -> str:
         """Return the log of one block's job."""
@@ -95,6 +88,7 @@ class Plan:
         self.config = config
         self.results = PurePosixPath(config["results"])
         # Each job of the DAG asks again: the data's fingerprint, a recipe, a cell are worked out once.
+        self.fingerprint = cache(self._fingerprint)
         self.data_key = cache(self._data_key)
         self.layers = cache(self._layers)
         self.recipe = cache(self._recipe)
@@ -152,7 +146,7 @@ class Plan:
     def zoo_key(self, dataset: str) -> str:
         """Return the key of a zoo's adapters."""
         recipe = self.recipe(dataset)
-        base = file_digest(SHIPPED_BASE) if recipe.base == "shipped" else self.base_key(dataset)
+        base = code_digest(*steps.SHIPPED_BASE) if recipe.base == "shipped" else self.base_key(dataset)
         return key_of("zoo", recipe.settings(), base, code_digest(*steps.ZOO_TRAIN))
 
     def base_key(self, dataset: str) -> str:
@@ -186,11 +180,18 @@ class Plan:
 
     def _data_key(self, dataset: str) -> str:
         settings = self.settings(dataset)
-        upstream = self.zoo_key(dataset) if settings["source"] == "zoo" else source_fingerprint(settings)
+        zoo = settings["source"] == "zoo"
+        upstream = self.zoo_key(dataset) if zoo else self.fingerprint(dataset)
         place = {name: settings[name] for name in PLACE_SETTINGS if name in settings}
         if settings["source"] in ("disk", "folder"):
             place.pop("path")  # the fingerprint says what is there; where it lies does not matter
-        return key_of("prepare", upstream, place, self.config["grouping"], code_digest(*steps.PREPARE))
+        key = key_of("prepare", upstream, place, self.config["grouping"], code_digest(*steps.PREPARE))
+        check_inputs(self.folder(dataset, "data", key))
+        return key
+
+    def _fingerprint(self, dataset: str) -> str:
+        """Return what identifies a data set's files, or its commit on the hub; empty where it is made."""
+        return source_fingerprint(self.settings(dataset), self.folder(dataset, "data"))
 
     def _layers(self, dataset: str) -> tuple[str, ...]:
         """Return the layers of a data set."""
@@ -319,7 +320,7 @@ class Plan:
     def blocks(self, probe: str) -> tuple[Block, ...]:
         """Return the blocks of seeds; a probe without randomness has one seed."""
         first, size = self.config["first_seed"], self.config["seeds_per_job"]
-        count = 1 if probe in SEEDLESS else self.config["seeds"]
+        count = 1 if is_seedless(probe) else self.config["seeds"]
         return tuple(
             Block(first + start, first + min(start + size, count) - 1) for start in range(0, count, size)
         )
@@ -363,7 +364,7 @@ class Plan:
         cells = [
             (self._below(cell.folder), [block.name for block in cell.blocks]) for cell in self.cells(dataset)
         ]
-        code = [code_digest(*steps.RESULTS), folder_digest(PAGE_TEMPLATES)]
+        code = [code_digest(*steps.RESULTS), code_digest(*steps.KEEP)]
         beside = [(name, analysis.key) for name, analysis in analyses(self, dataset).items()]
         paths = [self._below(curve.path) for curve in curves(self, dataset)]
         pictures = [self._below(picture) for picture in self.picture(dataset)]
@@ -420,6 +421,11 @@ class Plan:
                 "data": self.data_key(dataset),
                 "labels": self.label_key(dataset),
                 "fits": {name: self.fit_key(dataset, name) for name in self._fitted()},
+                "features": {
+                    part: self.feature_key(dataset, part)
+                    for name in self.config["representations"]
+                    for part in parts(name)
+                },
                 "passport": self.passport_key(dataset),
                 "controls": self.control_key(dataset),
                 "cells": {f"{cell.representation}/{cell.layer_set}/{cell.probe}": cell.key for cell in cells},

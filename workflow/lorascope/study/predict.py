@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lorascope.data.split import TRAIN, VALIDATION
+from lorascope.data.split import TEST, TRAIN
 from lorascope.features.file_weights import FittedFile
 from lorascope.probes.saved import SavedProbe
 from lorascope.stats.conformal import conformal_sets, conformal_threshold
@@ -35,7 +35,8 @@ class Card:
         path: the file.
         predicted: the likeliest class.
         probabilities: class → probability, the mean over seeds.
-        conformal_set: classes that it may be of at ``COVERAGE``, the likeliest first.
+        conformal_set: classes that it may be of at ``COVERAGE``, the likeliest first; None where the study
+            cannot tell (:class:`Calibration`).
         layers: by what they contribute, the largest first.
         warnings: how the file lies outside what the probe saw.
     """
@@ -43,9 +44,25 @@ class Card:
     path: str
     predicted: str
     probabilities: dict[str, float]
-    conformal_set: list[str]
+    conformal_set: list[str] | None
     layers: list[LayerEffect]
     warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What conformal sets rest on: the test part, the only one that neither trained nor chose a cell.
+
+    Attributes:
+        threshold: see :func:`lorascope.stats.conformal.conformal_threshold`; None where coverage is not
+            measurable, because the units are too few or because every part is the whole data set.
+        n: independent units of the test part.
+        unit: what they are, "adapter" or "group".
+    """
+
+    threshold: float | None
+    n: int
+    unit: str
 
 
 def predict_files(study: FinishedStudy, cell: FinishedCell, files: Sequence[FittedFile]) -> list[Card]:
@@ -59,12 +76,13 @@ def predict_files(study: FinishedStudy, cell: FinishedCell, files: Sequence[Fitt
     Raises:
         LorascopeError: the study's files cannot be read.
     """
-    probes = cell.probes()
+    probes = study.probes(cell)
     columns = probes[0].card.columns
     layers = list(dict.fromkeys(map(layer_of, columns)))
     features = file_features(study, cell.representation, columns, files)
     probabilities = mean_prediction(probes, features)
-    inside = conformal_sets(probabilities, calibrated_threshold(study, cell))
+    threshold = calibrate(study, cell).threshold
+    inside = None if threshold is None else conformal_sets(probabilities, threshold)
     outside = _unseen_norms(study, files, layers)
     order = np.argsort(-probabilities, axis=1, kind="stable")
     return [
@@ -72,7 +90,9 @@ def predict_files(study: FinishedStudy, cell: FinishedCell, files: Sequence[Fitt
             path=file.path,
             predicted=study.classes[order[row, 0]],
             probabilities={study.classes[place]: float(probabilities[row, place]) for place in order[row]},
-            conformal_set=[study.classes[place] for place in order[row] if inside[row, place]],
+            conformal_set=(
+                None if inside is None else [study.classes[at] for at in order[row] if inside[row, at]]
+            ),
             layers=_effects(probes, features[row], layers, columns, order[row, 0]),
             warnings=[*file.warnings, *outside[row]],
         )
@@ -92,11 +112,15 @@ def log_odds(probabilities: np.ndarray, named: int) -> np.ndarray:
     return np.log(np.maximum(own, LEAST)) - np.log(np.maximum(others, LEAST))
 
 
-def calibrated_threshold(study: FinishedStudy, cell: FinishedCell) -> float:
-    """Return the threshold of conformal sets, calibrated on the study's validation part."""
-    labels = study.adapters("label")["label"][study.part(VALIDATION)]
-    truth = np.searchsorted(study.classes, labels)
-    return conformal_threshold(cell.probabilities(VALIDATION, len(study.classes)), truth, COVERAGE)
+def calibrate(study: FinishedStudy, cell: FinishedCell) -> Calibration:
+    """Calibrate conformal sets on the study's test part."""
+    adapters = study.tested()
+    n = len(adapters.unit_sizes)
+    if adapters.sanity:
+        return Calibration(None, n, adapters.unit)
+    probabilities = cell.probabilities(TEST, len(study.classes))
+    threshold = conformal_threshold(probabilities, adapters.truth[TEST], adapters.test_units, COVERAGE)
+    return Calibration(threshold, n, adapters.unit)
 
 
 def _effects(

@@ -1,42 +1,16 @@
 """What finished studies found, read from their folders alone: it needs neither settings nor data."""
 
-import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lorascope.errors import LorascopeError
 from lorascope.files import read_table
 from lorascope.report.summary import load_summary
 from lorascope.report.text import verdict
 from lorascope.stats.aggregate import RESULTS_FILE
-from lorascope.study.plan import STUDIES
 
 # Of the best cell, for programs.
-_SCORES = ("representation", "layer_set", "probe", "seeds", "test_adapters", "chance", "test_accuracy_mean")
-_SCORES += ("test_accuracy_std", "test_accuracy_adapters_low", "test_accuracy_adapters_high")
-
-
-def study_folders(results: str | Path, name: str | None = None) -> list[Path]:
-    """Return the folders of the studies below a results folder, or of the one of that name.
-
-    Raises:
-        LorascopeError: there is none, or none of that name.
-    """
-    place = Path(results, STUDIES)
-    found = sorted(folder for folder in place.glob("*") if folder.is_dir())
-    if not found:
-        raise LorascopeError(
-            f"no study here: nothing lies in {place.absolute()}; go to the folder of a study, "
-            "or start one with `snakemake --cores all`"
-        )
-    names = [folder.name for folder in found]
-    if name is None:
-        return found
-    if name not in names:
-        close = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(names)}"
-        raise LorascopeError(f"no study '{name}' in {place}; {hint}")
-    return [place / name]
+SCORES = ("representation", "layer_set", "probe", "seeds", "test_adapters", "chance", "test_accuracy_mean")
+SCORES += ("test_accuracy_std", "test_accuracy_adapters_low", "test_accuracy_adapters_high")
 
 
 def study_answer(folder: Path) -> list[str]:
@@ -90,7 +64,7 @@ def _record(folder: Path) -> dict:
     return {
         "dataset": summary.results["dataset"],
         "verdict": verdict(folder / "summary").splitlines(),
-        "best": summary.best and {name: summary.best[name] for name in _SCORES},
+        "best": summary.best and {name: summary.best[name] for name in SCORES},
         "drop": summary.headline_drop,
         "tables": str(folder / "summary"),
         "page": str(page) if page.exists() else None,

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from lorascope.data.fingerprint import folder_fingerprint
+from lorascope.data.inputs import IMAGES, check_inputs, fingerprint_by
 from lorascope.data.sources import source_fingerprint
+from lorascope.sparse.sources import image_files
 from lorascope.study import steps
 from lorascope.study.keys import code_digest, key_of
-from lorascope.study.plan import STUDIES
+from lorascope.study.named import SPARSE, STUDIES
 
 # Settings of the study that do not reach a training run.
 NOT_OF_A_RUN = ("images", "gates", "seeds", "first_seed")
@@ -43,7 +44,7 @@ class SparsePlan:
 
     def __init__(self, config: dict):
         self.settings = config["sparse"]
-        part, results = PurePosixPath("sparse", self.image_settings["source"]), config["results"]
+        part, results = PurePosixPath(SPARSE, self.image_settings["source"]), config["results"]
         self._shared = PurePosixPath(results, part)
         self._named = PurePosixPath(results, STUDIES, config["study"], part)
 
@@ -68,13 +69,16 @@ class SparsePlan:
             LorascopeError: the images' folder is missing or empty, or the hub does not tell the commit.
         """
         settings = dict(self.image_settings)
-        if settings["source"] == "fashion":
-            fingerprint = folder_fingerprint(settings["path"])
+        files = image_files(settings)
+        if files:
+            fingerprint = fingerprint_by(files, self.folder("images"), IMAGES)
         else:
             fingerprint = source_fingerprint(settings)
         if settings["source"] != "hub":
             settings.pop("path")  # the fingerprint says what is there; where it lies does not matter
-        return key_of("sparse-images", settings, fingerprint, code_digest(*steps.SPARSE_IMAGES))
+        key = key_of("sparse-images", settings, fingerprint, code_digest(*steps.SPARSE_IMAGES))
+        check_inputs(self.folder("images", key), IMAGES)
+        return key
 
     @property
     def images(self) -> str:

@@ -1,10 +1,13 @@
-"""Which modules each step runs: what its keys and its files' provenance digest."""
+"""Which modules and data files each step runs on: what its keys and its files' provenance digest."""
 
 from lorascope.features.registry import is_layered, source_of
 from lorascope.gates import registry as gates
-from lorascope.probes.registry import MODULES
+from lorascope.probes import registry as probes
+
+_TEMPLATES = "report/templates"
 
 ZOO_BASE = ("lorascope.zoo.base",)
+SHIPPED_BASE = ("zoo/base.safetensors",)
 ZOO_TRAIN = ("lorascope.zoo.train", "lorascope.zoo.shards")
 PREPARE = ("lorascope.data.prepare", "lorascope.data.sources")
 LABEL = ("lorascope.data.labels",)
@@ -12,10 +15,11 @@ PASSPORT = ("lorascope.passport.passport",)
 CONTROL = ("lorascope.controls.run", "lorascope.features.certify")
 SPARSE_IMAGES = ("lorascope.sparse.prepare",)
 SCALING = ("lorascope.report.scaling",)
-SPARSE_RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report")
+SPARSE_RESULTS = ("lorascope.sparse.compare", "lorascope.sparse.report", _TEMPLATES)
 IMPORTANCE = ("lorascope.probes.importance",)
 ADAPTER_MAP = ("lorascope.features.adapter_map",)
-RESULTS = ("lorascope.stats.aggregate", "lorascope.report.page")
+KEEP = ("lorascope.study.keep",)
+RESULTS = ("lorascope.stats.aggregate", "lorascope.report.page", _TEMPLATES)
 
 
 def fit(representation: str) -> tuple[str, ...]:
@@ -32,7 +36,7 @@ def extract(representation: str) -> tuple[str, ...]:
 def train(probe: str, settings: dict | None = None) -> tuple[str, ...]:
     """Return the modules that train one probe, and those of the gate that its settings may name."""
     gate = (gates.source_of(settings["gate"]),) if settings and "gate" in settings else ()
-    return ("lorascope.probes.train", MODULES[probe], *gate)
+    return ("lorascope.probes.train", probes.source_of(probe), *gate)
 
 
 def sparse_train(gate: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from lorascope.computing import DEVICE, computing_versions
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes, write_json, write_table
 from lorascope.zoo.base import TOLERANCE, held_out_losses, load_base, save_base, train_base
@@ -71,7 +72,8 @@ def train_block_files(
     trained = train_adapters(recipe, load_base(recipe, base_path), sets, table["seed"].to_pylist())
     if not torch.isfinite(trained.losses).all():
         raise LorascopeError(f"zoo: training diverged in block {block_index}: lower learning_rate")
-    write_table(out_parquet, _with_losses(table, trained), {"recipe": recipe.settings()})
+    about = {"recipe": recipe.settings(), "versions": computing_versions(), DEVICE: "cpu"}
+    write_table(out_parquet, _with_losses(table, trained), about)
     factors = {name: (A.numpy(), B.numpy()) for name, (A, B) in trained.factors.items()}
     ids = table["adapter"].to_pylist()
     write_shard(out_safetensors, Shard(ids, recipe.rank, recipe.rank, recipe.settings(), factors))

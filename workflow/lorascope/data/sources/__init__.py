@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lorascope.adapters.architectures import known_layers
 from lorascope.adapters.names import check_layers, parse_matrix_name
-from lorascope.data.fingerprint import folder_fingerprint
+from lorascope.data.fingerprint import SourceFile, folder_files, joint_fingerprint
+from lorascope.data.inputs import Record, fingerprint_by, record
 from lorascope.data.sources.base import Source
 from lorascope.errors import LorascopeError
 
@@ -48,23 +49,53 @@ def source_layers(settings: dict) -> list[str]:
     return list(dict.fromkeys(layers.values()))
 
 
-def source_fingerprint(settings: dict) -> str:
+def source_files(settings: dict) -> dict[str, SourceFile]:
+    """Return the local files of a data set by name; none where there are none, as of a commit on the hub.
+
+    Raises:
+        LorascopeError: the folder is missing or empty, or there is no table of labels.
+    """
+    kind = settings["source"]
+    if kind == "folder":
+        from lorascope.data.sources.folder import files_of
+
+        return files_of(settings)
+    if kind == "disk" or (kind == "hub" and Path(settings["path"]).is_dir()):
+        return folder_files(settings["path"])
+    return {}
+
+
+def source_fingerprint(settings: dict, laid_out: str | Path | None = None) -> str:
     """Return what identifies the data: a digest of local files, the revision on the hub, else nothing.
+
+    Args:
+        settings: one entry of ``datasets`` in the config.
+        laid_out: where the data set is laid out, one folder a key: files that are known there are not read.
 
     Raises:
         LorascopeError: the folder is missing, or the hub cannot tell the commit of a branch.
     """
-    if settings["source"] == "disk":
-        return folder_fingerprint(settings["path"])
-    if settings["source"] == "folder":
-        from lorascope.data.sources.folder import fingerprint_of
+    files = source_files(settings)
+    if files:
+        return fingerprint_by(files, laid_out or "")
+    return _hub_commit(settings["path"], settings["revision"]) if settings["source"] == "hub" else ""
 
-        return fingerprint_of(settings)
-    if settings["source"] == "hub":
-        if Path(settings["path"]).is_dir():
-            return folder_fingerprint(settings["path"])
-        return _hub_commit(settings["path"], settings["revision"])
-    return ""
+
+def record_planned(settings: dict, planned: str | None = None) -> Record:
+    """Return the record of a data set's files, before they are read.
+
+    Args:
+        settings: one entry of ``datasets`` in the config.
+        planned: the fingerprint that the plan found; None where nothing was planned.
+
+    Raises:
+        LorascopeError: the files have another fingerprint by now.
+    """
+    recorded = record(source_files(settings))
+    found = joint_fingerprint({name: entry["fingerprint"] for name, entry in recorded.items()})
+    if recorded and planned and found != planned:
+        raise LorascopeError(f"{settings['path']}: changed since the run was planned; run snakemake again")
+    return recorded
 
 
 def _hub_commit(path: str, revision: str) -> str:

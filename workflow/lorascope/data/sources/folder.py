@@ -11,7 +11,7 @@ import pyarrow.csv
 
 from lorascope.adapters.files import find_adapter_files, read_adapter
 from lorascope.adapters.names import DOWN, UP, MatrixInfo
-from lorascope.data.fingerprint import file_fingerprint, folder_fingerprint
+from lorascope.data.fingerprint import SourceFile, folder_files
 from lorascope.data.same_update import same_updates
 from lorascope.data.sources.base import Batch, Source
 from lorascope.data.sources.folder_labels import Labelled, label_files
@@ -23,6 +23,8 @@ REJECTED_FILE = "rejected.csv"
 PARTS_FOLDER = "parts"
 # Headers looked at while a workflow is parsed: enough to know the common layers of any number of files.
 SAMPLED_FILES = 64
+# A name that no file in the folder can have: where the table lies does not matter.
+_LABELS_OUTSIDE = "/labels"
 
 
 def folder_layers(settings: dict) -> list[str]:
@@ -34,19 +36,21 @@ def folder_layers(settings: dict) -> list[str]:
     return list(common_shapes(settings["path"]))
 
 
-def fingerprint_of(settings: dict) -> str:
-    """Return a digest of names, sizes and sampled content of all files, and of the table of labels.
+def files_of(settings: dict) -> dict[str, SourceFile]:
+    """Return all files of a folder, and the table of labels wherever it lies, by name.
 
     Raises:
         LorascopeError: the folder or the table is missing, or the folder is empty.
     """
-    digest = folder_fingerprint(settings["path"])
-    table = labels_path(settings)
-    if table is None or table.resolve().is_relative_to(Path(settings["path"]).resolve()):
-        return digest
+    root, table = Path(settings["path"]), labels_path(settings)
+    files = folder_files(root)
+    if table is None:
+        return files
     if not table.is_file():
         raise LorascopeError(f"{table}: no such file; set `labels` to the table of labels")
-    return f"{digest} {file_fingerprint(table)}"
+    inside = table.resolve().is_relative_to(root.resolve())
+    name = table.resolve().relative_to(root.resolve()).as_posix() if inside else _LABELS_OUTSIDE
+    return {**files, name: SourceFile(table, whole=True)}
 
 
 def labels_path(settings: dict) -> Path | None:

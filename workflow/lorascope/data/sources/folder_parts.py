@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from lorascope.adapters.files import PEFT_WEIGHTS, SUFFIX, AdapterFile, read_adapter
 from lorascope.adapters.names import DOWN, UP, MatrixInfo, attention_of
-from lorascope.data.fingerprint import file_fingerprint
+from lorascope.data.fingerprint import state_of
 from lorascope.data.same_update import WIDTH, sketch_updates
 from lorascope.errors import LorascopeError
 from lorascope.files import METADATA_KEY, atomic_path
@@ -111,7 +111,7 @@ def _weights_file(root: Path, file: str) -> Path:
 
 
 def _digest(root: Path, files: Sequence[str], settings: object) -> str:
-    contents = [file_fingerprint(path) for file in files for path in _files_of(root, file)]
+    contents = [state_of(path) for file in files for path in _files_of(root, file)]
     return hashlib.sha256(json.dumps([list(files), contents, settings]).encode()).hexdigest()[:16]
 
 

@@ -5,10 +5,8 @@ left commute with every change of basis (B G⁻¹, G A), gates that are themselv
 the product of both sides is invariant.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,8 +22,6 @@ from lorascope.probes.factors.blocks import (
     normal,
 )
 from lorascope.probes.factors.layout import Factors, Layout
-from lorascope.probes.factors.training import answer, train_network
-from lorascope.probes.runs import Part, Run
 
 
 @dataclass(frozen=True)
@@ -75,17 +71,3 @@ def gated(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         left * torch.sigmoid(left @ right.sum(dim=-2, keepdim=True).mT),
         right * torch.sigmoid(right @ left.sum(dim=-2, keepdim=True).mT),
     )
-
-
-def run(
-    parts: dict[str, Part], n_classes: int, settings: dict, seeds: Sequence[int], device: str, threads: int
-) -> Iterator[Run]:
-    """Train one run a seed; see :func:`lorascope.probes.factors.training.train_network`."""
-    yield from train_network(GLNet, parts, n_classes, settings, seeds, device, threads)
-
-
-def log_probabilities(
-    state: dict[str, np.ndarray], columns: Sequence[str], features: np.ndarray
-) -> np.ndarray:
-    """Answer with a trained network; see :func:`lorascope.probes.factors.training.answer`."""
-    return answer(GLNet, state, columns, features)

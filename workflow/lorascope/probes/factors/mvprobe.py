@@ -5,10 +5,8 @@ the Gram matrices of each side, which are of second order. Gram matrices of bala
 V S Vᵀ, do not depend on the basis either.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,8 +22,6 @@ from lorascope.probes.factors.blocks import (
     upper_triangle,
 )
 from lorascope.probes.factors.layout import Factors, Layout
-from lorascope.probes.factors.training import answer, train_network
-from lorascope.probes.runs import Part, Run
 
 VIEWS = ("product", "left_gram", "right_gram")
 
@@ -68,17 +64,3 @@ class MVProbe:
             for name, view in views.items()
         ]
         return head(parameters, torch.cat(encoded, dim=2).flatten(1), keep)
-
-
-def run(
-    parts: dict[str, Part], n_classes: int, settings: dict, seeds: Sequence[int], device: str, threads: int
-) -> Iterator[Run]:
-    """Train one run a seed; see :func:`lorascope.probes.factors.training.train_network`."""
-    yield from train_network(MVProbe, parts, n_classes, settings, seeds, device, threads)
-
-
-def log_probabilities(
-    state: dict[str, np.ndarray], columns: Sequence[str], features: np.ndarray
-) -> np.ndarray:
-    """Answer with a trained network; see :func:`lorascope.probes.factors.training.answer`."""
-    return answer(MVProbe, state, columns, features)

@@ -18,6 +18,7 @@ from lorascope.probes.factors.blocks import Parameters
 from lorascope.probes.factors.layout import Factors, Layout
 from lorascope.probes.runs import Part, Run
 from lorascope.probes.scaling import Scaling
+from lorascope.probes.schedule import Schedule
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -142,14 +143,14 @@ class _Seed:
         self.parameters = {name: p.requires_grad_() for name, p in network.draw(self.generator).items()}
         self.best = self._copy()
         self.adam = _AdamW(list(self.parameters.values()), settings.weight_decay)
-        self.learning_rate = settings.learning_rate
+        patience = settings.lr_patience, settings.stop_patience
+        self.schedule = Schedule(settings.learning_rate, *patience, settings.epochs)
         self.run = Run(seed)
-        self.stale = self.stale_rate = 0
 
     def finish(self) -> Run:
         """Train until the seed stops; return the run with its scores at the best epoch."""
         started = time.perf_counter()
-        while self.stale < self.settings.stop_patience and self.run.epochs < self.settings.epochs:
+        while not self.schedule.is_over:
             self._judge(self._train_epoch())
         for name, (factors, _) in self.parts.items():
             self.run.log_probabilities[name] = (
@@ -171,7 +172,7 @@ class _Seed:
             logits = self.network.logits(self.parameters, factors.rows(chosen), self._keep(len(chosen)))
             loss = functional.cross_entropy(logits, classes[chosen])
             gradients = torch.autograd.grad(loss, list(self.parameters.values()))
-            self.adam.step(gradients, self.learning_rate)
+            self.adam.step(gradients, self.schedule.learning_rate)
             total += len(chosen) * loss.detach()
         return total.item() / len(classes)
 
@@ -190,19 +191,11 @@ class _Seed:
                 f"seed {run.seed}: the loss is not finite in epoch {run.epochs + 1}; lower the learning_rate"
             )
         accuracy = (scores.argmax(dim=1) == classes).double().mean().item()
-        better = accuracy > max(run.validation_accuracy, default=-1.0)
         run.train_loss.append(train_loss)
         run.validation_loss.append(loss)
         run.validation_accuracy.append(accuracy)
-        if better:
+        if self.schedule.judge(accuracy, loss):
             run.best_epoch, self.best = run.epochs, self._copy()
-            self.stale = self.stale_rate = 0
-            return
-        self.stale += 1
-        self.stale_rate += 1
-        if self.stale_rate == self.settings.lr_patience:
-            self.learning_rate /= 2
-            self.stale_rate = 0
 
 
 class _AdamW:

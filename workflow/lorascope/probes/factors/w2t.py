@@ -5,10 +5,8 @@ The idea is that of W2T (2026): QR and SVD bring the factors into a canonical fo
 token is φ(u, v) + φ(−u, −v), as in SignNet (Lim et al. 2023).
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,8 +22,6 @@ from lorascope.probes.factors.blocks import (
     normal,
 )
 from lorascope.probes.factors.layout import Factors, Layout
-from lorascope.probes.factors.training import answer, train_network
-from lorascope.probes.runs import Part, Run
 
 MASKED = -1e9
 
@@ -101,17 +97,3 @@ def _shares(factors: Factors, layout: Layout) -> Tensor:
 
 def _normed(tokens: Tensor) -> Tensor:
     return functional.layer_norm(tokens, tokens.shape[-1:])
-
-
-def run(
-    parts: dict[str, Part], n_classes: int, settings: dict, seeds: Sequence[int], device: str, threads: int
-) -> Iterator[Run]:
-    """Train one run a seed; see :func:`lorascope.probes.factors.training.train_network`."""
-    yield from train_network(W2T, parts, n_classes, settings, seeds, device, threads)
-
-
-def log_probabilities(
-    state: dict[str, np.ndarray], columns: Sequence[str], features: np.ndarray
-) -> np.ndarray:
-    """Answer with a trained network; see :func:`lorascope.probes.factors.training.answer`."""
-    return answer(W2T, state, columns, features)

@@ -7,12 +7,15 @@ import numpy as np
 from lorascope.adapters.layer_sets import group_of
 from lorascope.data.split import TRAIN
 from lorascope.features.read import matrix_of
+from lorascope.probes.candidates import Candidate, chosen_by_validation, linear_candidate
 from lorascope.probes.closed_form import targets_of
+from lorascope.probes.probabilities import linear_log_probabilities
 from lorascope.probes.runs import Part
-from lorascope.probes.shallow import Candidate, linear_candidate
+
+SEEDLESS = True
 
 
-def fusion(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
+def candidates(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
     """Ridge on ±1 targets, one a group, with one penalty for all; one candidate a penalty.
 
     A group has one voice however many features it holds: a wide or loud one cannot drown the others.
@@ -55,3 +58,7 @@ class _Group:
         """Return float64 [features, classes]."""
         shrunk = self._moments / (np.maximum(self._values, 0) + penalty * self._unit)[:, None]
         return self._centred.T @ (self._vectors @ shrunk)
+
+
+run = chosen_by_validation(candidates)
+log_probabilities = linear_log_probabilities

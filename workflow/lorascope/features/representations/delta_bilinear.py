@@ -3,10 +3,14 @@
 import numpy as np
 
 from lorascope.features.columns import as_columns
-from lorascope.features.delta_axes import AxesFitter, axis_counts
+from lorascope.features.delta_axes import AxesFitter, axis_counts, between
 from lorascope.features.layer_factors import LayerFactors
 
 FITTED = True
+# Columns are coordinates of a layer in its training part's axes, by falling share: how much they differ says
+# how much they matter, and columns made alike are mostly noise. Scaled layer by layer, a linear probe on 600
+# adapters of a hard zoo (Gaussian A) named 87 % from `delta_bilinear`, and 70 % scaled column by column.
+SCALED_BY_LAYER = True
 Fitter = AxesFitter
 
 
@@ -19,16 +23,3 @@ def names(d_out: int, d_in: int, rank: int, fitted: dict | None = None) -> tuple
 def compute(factors: LayerFactors, fitted: dict[str, np.ndarray]) -> np.ndarray:
     """Return Pᵀ ΔW Q / ‖ΔW‖_F row by row, float32 [n, features]; 0 where ΔW is 0."""
     return as_columns(between(factors, fitted["left"], fitted["right"]))
-
-
-def between(factors: LayerFactors, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return leftᵀ ΔW right / ‖ΔW‖_F as (leftᵀ U) S (Vᵀ right), float64 [n, p · q].
-
-    Divided by the norm, the layers of an adapter count the same (``delta_spectrum`` has the norms).
-
-    Args:
-        left: [d_out, p].
-        right: [d_in, q].
-    """
-    written = (left.T @ factors.U) * factors.unit_spectrum[:, None]
-    return (written @ (factors.V.swapaxes(1, 2) @ right)).reshape(len(factors), -1)

@@ -1,4 +1,4 @@
-"""One process at a time at an entry on a mount; a killed one leaves nothing that stops the others."""
+"""One process at a time, also on mounts; a killed one leaves nothing that stops the others for good."""
 
 import errno
 import fcntl
@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 POLL_SECONDS = 0.2
@@ -24,7 +24,7 @@ def hold(path: Path, waiting: Waiting | None) -> Iterator[bool]:
 
     The kernel's lock, which dies with its holder; on file systems without one (Lustre mounted without
     ``flock``, some NFS) a lease that the holder keeps renewing. Should two processes ever hold the same
-    lease, a feature is computed twice and nothing else happens: publishing is safe without a lock.
+    lease, something is computed twice and nothing else happens: every write is safe without a lock.
 
     Args:
         path: the lock file; its folder is made.
@@ -38,7 +38,7 @@ def hold(path: Path, waiting: Waiting | None) -> Iterator[bool]:
     except OSError as error:
         if error.errno not in _NO_FLOCK:
             raise
-        with lease(path.with_name(f"{path.name}.lease"), waiting) as held:
+        with lease(_lease_of(path), waiting) as held:
             yield held
         return
     try:
@@ -46,6 +46,49 @@ def hold(path: Path, waiting: Waiting | None) -> Iterator[bool]:
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def is_held(path: Path) -> bool:
+    """Return whether a process holds a lock file, without holding it longer than the question takes.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    except OSError as error:
+        if error.errno not in _NO_FLOCK:
+            raise
+        renewed = _renewed(_lease_of(path))
+        return renewed is not None and time.time() - renewed[1] / 1e9 < LEASE_SECONDS
+    return False
+
+
+def take_from_the_dead(path: Path) -> bool:
+    """Take away the lease in a lock file's place if nobody renews it; return whether that was so.
+
+    Where the kernel locks there is none. A holder that lives shows it in a quarter of a lease.
+    """
+    lease_path = _lease_of(path)
+    seen, since = _renewed(lease_path), time.monotonic()
+    if seen is None:
+        return False
+    while time.monotonic() - since < LEASE_SECONDS:
+        time.sleep(POLL_SECONDS)
+        now = _renewed(lease_path)
+        if now != seen:
+            return now is None
+    _take_away(lease_path)
+    return True
+
+
+def _lease_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lease")
 
 
 def _flock(path: Path, waiting: Waiting | None) -> int | None:
@@ -94,8 +137,9 @@ def _is_at(handle: int, path: Path) -> bool:
 
 
 @contextmanager
-def lease(path: Path, waiting: Waiting | None, seconds: float = LEASE_SECONDS) -> Iterator[bool]:
+def lease(path: Path, waiting: Waiting | None, seconds: float | None = None) -> Iterator[bool]:
     """Hold a lease, a file that its holder renews; yield whether it is held. See :func:`hold`."""
+    seconds = seconds or LEASE_SECONDS
     while not _take_lease(path):
         if waiting is None:
             yield False
@@ -132,13 +176,15 @@ def _outwait(path: Path, seconds: float) -> None:
         if (now := _renewed(path)) != seen:
             seen, since = now, time.monotonic()
     if seen is not None:
-        # Renamed first, so that only one of several waiters removes it.
-        stale = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            path.rename(stale)
-            stale.unlink()
-        except FileNotFoundError:
-            pass
+        _take_away(path)
+
+
+def _take_away(path: Path) -> None:
+    # Renamed first, so that only one of several waiters removes it.
+    stale = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    with suppress(FileNotFoundError):
+        path.rename(stale)
+        stale.unlink()
 
 
 def _renewed(path: Path) -> tuple[int, int] | None:

@@ -1,14 +1,16 @@
 """The probe `class_means`: nearest class mean by Mahalanobis distance, which also tells what is foreign."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lorascope.data.split import TEST, TRAIN
-from lorascope.probes.runs import Part
-from lorascope.probes.shallow import Candidate, linear_candidate
+from lorascope.probes.candidates import Candidate, chosen_by_validation, linear_candidate
+from lorascope.probes.probabilities import linear_log_probabilities
+from lorascope.probes.runs import Part, Run
 
+SEEDLESS = True
 SEED = 42
 
 
@@ -36,7 +38,9 @@ class ClassMeans:
         from sklearn.decomposition import PCA
 
         most = min(components, *features.shape)
-        reduced = PCA(most, random_state=SEED).fit(features.astype(np.float64))
+        # It divides by the total variance, 0 where no feature differs; what comes out is not asked for.
+        with np.errstate(invalid="ignore"):
+            reduced = PCA(most, random_state=SEED).fit(features.astype(np.float64))
         places = reduced.transform(features.astype(np.float64))
         means = np.array([places[classes == code].mean(axis=0) for code in range(classes.max() + 1)])
         within = LedoitWolf(assume_centered=True).fit(places - means[classes])
@@ -55,13 +59,22 @@ class ClassMeans:
         return np.einsum("nci,ij,ncj->nc", gaps, self.precision, gaps)
 
 
-def class_means(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
+def candidates(parts: dict[str, Part], settings: dict, seed: int) -> Iterator[Candidate]:
     """One candidate a number of principal components."""
     train = parts[TRAIN]
     for components in settings["components"]:
         model = ClassMeans.fit(train.features, train.classes, components)
         weights, bias = model.linear()
         yield linear_candidate({"components": components}, parts, weights, bias)
+
+
+def run(
+    parts: dict[str, Part], n_classes: int, settings: dict, seeds: Sequence[int], device: str, threads: int
+) -> Iterator[Run]:
+    """Fit, and measure how well what is foreign is told by its distance."""
+    for found in chosen_by_validation(candidates)(parts, n_classes, settings, seeds):
+        found.foreign_auroc = foreign_auroc(parts, found.chosen["components"])
+        yield found
 
 
 def foreign_auroc(parts: dict[str, Part], components: int) -> float | None:
@@ -88,3 +101,6 @@ def foreign_auroc(parts: dict[str, Part], components: int) -> float | None:
         model = ClassMeans.fit(train.features[known], classes, components)
         areas.append(roc_auc_score(test.classes == code, model.distances(test.features).min(axis=1)))
     return float(np.mean(areas))
+
+
+log_probabilities = linear_log_probabilities

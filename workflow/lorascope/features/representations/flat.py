@@ -3,9 +3,10 @@
 import numpy as np
 
 from lorascope.features.columns import as_columns
-from lorascope.features.layer_factors import LayerFactors
+from lorascope.features.layer_factors import LayerFactors, flattened
 
 FITTED = False
+INVARIANT_TO = ("float16", "int8")
 
 
 def names(d_out: int, d_in: int, rank: int, fitted: dict | None = None) -> tuple[str, ...]:
@@ -19,8 +20,3 @@ def names(d_out: int, d_in: int, rank: int, fitted: dict | None = None) -> tuple
 def compute(factors: LayerFactors, fitted: dict | None = None) -> np.ndarray:
     """Return the entries, float32 [n, rank · (d_in + d_out)]."""
     return as_columns(*flattened(factors))
-
-
-def flattened(factors: LayerFactors) -> tuple[np.ndarray, np.ndarray]:
-    """Return the entries of A and of B, row by row, float32 [n, entries] each."""
-    return factors.down.reshape(len(factors), -1), factors.up.reshape(len(factors), -1)

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from lorascope.features.columns import as_columns
-from lorascope.features.delta_bilinear import between
+from lorascope.features.delta_axes import between
 from lorascope.features.layer_factors import LayerFactors
 
 FITTED = False

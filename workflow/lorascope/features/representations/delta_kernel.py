@@ -4,6 +4,7 @@ import numpy as np
 
 from lorascope.features.columns import as_columns
 from lorascope.features.layer_factors import LayerFactors
+from lorascope.features.update_kernel import dot_products
 
 FITTED = True
 # A landmark is a column in every layer. On 600 adapters of a hard zoo (one to three images, Gaussian A), a
@@ -34,7 +35,7 @@ class Fitter:
         features are alike in size and standardising them hardly changes their dot products.
         """
         left, right = np.concatenate(self._left), np.concatenate(self._right)
-        values, vectors = np.linalg.eigh(_dot_products((left, right), (left, right)))
+        values, vectors = np.linalg.eigh(dot_products((left, right), (left, right)))
         present = values > CUT_OFF * values[-1]
         scales = 1 / np.sqrt(np.where(present, values, np.inf))
         return {"left": left, "right": right, "whitening": (vectors * scales) @ vectors.T}
@@ -53,21 +54,4 @@ def compute(factors: LayerFactors, fitted: dict[str, np.ndarray]) -> np.ndarray:
     the kernel of whole adapters in which every layer counts the same.
     """
     landmarks = fitted["left"], fitted["right"]
-    return as_columns(_dot_products((factors.unit_left, factors.V), landmarks) @ fitted["whitening"])
-
-
-def cosine_kernel(some: LayerFactors, others: LayerFactors) -> np.ndarray:
-    """Return ⟨ΔWᵢ, ΔWⱼ⟩_F / (‖ΔWᵢ‖ ‖ΔWⱼ‖), float64 [len(some), len(others)]; 0 where an update is 0."""
-    return _dot_products((some.unit_left, some.V), (others.unit_left, others.V))
-
-
-def _dot_products(some: tuple[np.ndarray, np.ndarray], others: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return Σ (LᵢᵀLⱼ) ∘ (RᵢᵀRⱼ) for updates L Rᵀ with L [n, d_out, K] and R [n, d_in, K]."""
-    left, right = (_inner_products(*pair) for pair in zip(some, others, strict=True))
-    return np.einsum("ikjl,ikjl->ij", left, right)
-
-
-def _inner_products(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return all dot products of columns of [n, d, K] and [m, d, K], float64 [n, K, m, K]."""
-    rows, cols = (x.swapaxes(1, 2).reshape(-1, x.shape[1]).astype(np.float64) for x in (some, others))
-    return (rows @ cols.T).reshape(len(some), some.shape[2], len(others), others.shape[2])
+    return as_columns(dot_products((factors.unit_left, factors.V), landmarks) @ fitted["whitening"])

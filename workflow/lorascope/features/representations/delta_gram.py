@@ -7,6 +7,8 @@ from lorascope.features.delta_axes import AxesFitter, axis_counts
 from lorascope.features.layer_factors import LayerFactors
 
 FITTED = True
+# As in `delta_bilinear`, columns are coordinates by falling share.
+SCALED_BY_LAYER = True
 Fitter = AxesFitter
 
 

@@ -5,10 +5,10 @@ import numpy as np
 from lorascope.errors import LorascopeError
 from lorascope.features.columns import as_columns, ratio
 from lorascope.features.delta_axes import with_fixed_signs
-from lorascope.features.flat import flattened
-from lorascope.features.layer_factors import LayerFactors
+from lorascope.features.layer_factors import LayerFactors, flattened
 
 FITTED = True
+INVARIANT_TO = ("float16", "int8")
 COUNT = 16
 # Sixteen components need no more, and the entries of all adapters would not fit into memory.
 FIT_ROWS = 1024

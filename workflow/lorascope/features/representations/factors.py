@@ -3,10 +3,11 @@
 import numpy as np
 
 from lorascope.features.columns import as_columns
-from lorascope.features.delta_spectrum import SMALLEST
-from lorascope.features.layer_factors import LayerFactors
+from lorascope.features.layer_factors import SMALLEST, LayerFactors
 
 FITTED = False
+# Rounding may turn the sign of a component; the probes that read it do not see that.
+INVARIANT_TO = ("signs", "rescaling", "basis", "refactoring", "padding")
 
 
 def names(d_out: int, d_in: int, rank: int, fitted: dict | None = None) -> tuple[str, ...]:

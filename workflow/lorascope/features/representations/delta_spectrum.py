@@ -3,12 +3,10 @@
 import numpy as np
 
 from lorascope.features.columns import as_columns, ratio
-from lorascope.features.layer_factors import NEGLIGIBLE, LayerFactors
+from lorascope.features.layer_factors import NEGLIGIBLE, SMALLEST, LayerFactors
 
 FITTED = False
 MOST = 8
-# Logarithms stop here: far below any trained update, so that only a layer without one is affected.
-SMALLEST = 1e-12
 
 
 def names(d_out: int, d_in: int, rank: int, fitted: dict | None = None) -> tuple[str, ...]:

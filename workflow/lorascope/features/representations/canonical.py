@@ -4,8 +4,7 @@ import numpy as np
 
 from lorascope.features.columns import as_columns
 from lorascope.features.delta_axes import with_fixed_signs
-from lorascope.features.delta_spectrum import SMALLEST
-from lorascope.features.layer_factors import LayerFactors, side_by_side
+from lorascope.features.layer_factors import SMALLEST, LayerFactors, side_by_side
 
 FITTED = True
 WIDTH = 64

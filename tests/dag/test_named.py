@@ -1,7 +1,12 @@
 """Named studies: tables and pages stand side by side, and all that is computed is shared."""
 
+from pathlib import Path
+
 import pytest
 
+from lorascope.study.intermediates import name_of
+from lorascope.study.prune import remove, unneeded
+from lorascope.study.record import record_files
 from planning import Dag
 
 FIVE = {
@@ -11,11 +16,17 @@ FIVE = {
     "probes": ["ridge"],
     "scaling": {"fractions": [0.5, 1], "representations": ["stats"]},
 }
-NAMED = {"stamp", "aggregate", "page", "report"}
+NAMED = {"stamp", "aggregate", "keep_probes", "page", "report"}
+SIBLINGS = {"sparse_compare", "sparse_page", "sparse", "scaling_figure", "scaling"}
 
 
 def outputs(dag) -> set[str]:
     return {str(output) for job in dag.jobs for output in job.output}
+
+
+def finish_shared(dag) -> None:
+    """Make the files of all that studies share."""
+    dag.finish(*({job.rule.name for job in dag.jobs} - NAMED - SIBLINGS))
 
 
 def test_a_study_of_another_name_computes_nothing_that_is_there(tmp_path):
@@ -62,3 +73,35 @@ def test_siblings_of_the_page_are_finished_too(tmp_path, target):
     for path in (tmp_path / "results").glob("**/.study/*"):
         path.unlink()
     assert {"stamp", target} < set(Dag(tmp_path, target, **FIVE).planned)
+
+
+ZOO = {"dataset": "zoo", "datasets": {"zoo": {"source": "zoo", "base": "train", "adapters": 30}}}
+
+
+@pytest.mark.parametrize(
+    ("targets", "config"), [((), FIVE), (("scaling",), FIVE), ((), ZOO), (("sparse",), {})]
+)
+def test_a_study_records_all_that_is_shared_and_nothing_of_it_is_pruned(
+    tmp_path, monkeypatch, targets, config
+):
+    monkeypatch.chdir(tmp_path)
+    dag = Dag(tmp_path, *targets, **config)
+    finish_shared(dag)
+    shared = {path for path in outputs(dag) if not path.startswith("results/studies/")}
+    assert all(name_of(Path(path).relative_to("results")) for path in shared)
+    assert unneeded("results"), "nothing refers to them yet"
+    record_files("results/studies/default", "results", outputs(dag), lambda part: "0123456789")
+    assert unneeded("results") == []
+
+
+def test_what_a_change_of_settings_leaves_behind_is_all_that_is_pruned(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = FIVE | {"ridge": {"penalties": [1, 2]}}
+    for settings, key in ((FIVE, "a" * 10), (other, "b" * 10)):
+        dag = Dag(tmp_path, **settings)
+        finish_shared(dag)
+        record_files("results/studies/default", "results", outputs(dag), lambda part, key=key: key)
+    assert {one.kind for one in unneeded("results")} == {"controls", "probes", "scaling"}
+    remove(unneeded("results"), "results")
+    assert not Dag(tmp_path, "features", **other).needed
+    assert {"train", "scale"} <= set(Dag(tmp_path, **FIVE).planned)

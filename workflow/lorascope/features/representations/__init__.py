@@ -1,0 +1,1 @@
+"""The representations, one module each: whatever lies in this folder is one."""
