@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from snakemake.cli import main
+from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from lorascope.errors import LorascopeError
@@ -90,6 +91,12 @@ def test_a_dry_run_of_the_default_study_is_short(tmp_path, capfd):
     assert out[-1] == "This was a dry run: nothing was made."
 
 
+def test_a_dry_run_says_why_when_it_is_asked_to(tmp_path, capfd):
+    code, out, err = plan(tmp_path, capfd, "sanity", "--quiet", "host")
+    assert (code, err) == (0, [])
+    assert out[out.index("Lay out the weights of sanity") + 1].startswith("    Missing output files: ")
+
+
 def test_every_profile_has_the_same_screen():
     profiles = {path.parent.name: yaml.safe_load(path.read_text()) for path in ROOT.glob("profiles/*/*.yaml")}
     assert len(profiles) == 5
@@ -148,7 +155,7 @@ def test_closing_lines_say_what_why_where_and_how_to_go_on(monkeypatch):
 class Settings:
     printshellcmds = nocolor = debug_dag = verbose = dryrun = stdout = False
     show_failed_logs = True
-    quiet = ()
+    quiet = frozenset({Quietness.HOST, Quietness.REASON})
 
 
 @pytest.fixture
@@ -177,6 +184,7 @@ def start(handler, job, what, log):
         output=["a"],
         benchmark="logs/zoo/train/stats/all.mlp.0123456789.seeds-1-2.tsv",
         wildcards={},
+        reason="Missing output files: a",
     )
 
 
@@ -236,6 +244,18 @@ def test_a_run_without_an_end_has_no_answer(handler, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "Stopped. What is done is kept; go on with: " in err
+
+
+def test_a_job_that_was_stopped_has_not_failed(handler, tmp_path, capsys):
+    """Ctrl-C reaches the jobs before snakemake says so."""
+    log = tmp_path / "a.log"
+    log.write_text("Traceback (most recent call last):\n  File\nKeyboardInterrupt\n")
+    start(handler, 1, "Train one", log)
+    capsys.readouterr()
+    tell(handler, event=LogEvent.JOB_ERROR, jobid=1, rule_name="train", rule_msg=None, log=[str(log)])
+    handler.close()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Stopped. ")
 
 
 def test_an_answer_that_cannot_be_read_is_a_line(handler, capsys):

@@ -63,9 +63,8 @@ def test_several_studies_are_headed_by_their_names(results, capsys):
     lines = capsys.readouterr().out.splitlines()
     heads = [line for line in lines if line.startswith("Study ")]
     assert heads == ["Study default", "Study empty", "Study wide"]
-    assert (
-        lines[lines.index("Study empty") + 1] == "Nothing is finished yet; `lorascope progress` tells more."
-    )
+    after = lines[lines.index("Study empty") + 1]
+    assert after == "Nothing is finished yet; `lorascope progress` tells more."
     assert main(["show", "wide", "--json", "--results", str(results)]) == 0
     (record,) = json.loads(capsys.readouterr().out)
     assert record["study"] == "wide"

@@ -73,7 +73,7 @@ rule label:
 
 
 rule passport:
-    """Say how the adapters started, what is there twice, and what the parts share, before any score."""
+    """Say how the adapters started, which are duplicates, and what the parts share, before any score."""
     input:
         data=data_weights,
         labels=passport_labels,

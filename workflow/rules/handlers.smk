@@ -6,15 +6,15 @@ from lorascope.study.durations import all_recorded, kind_of
 SCREENS = [
     screen
     for screen in workflow.logger_manager.plugin_handlers
-    if isinstance(screen, LogHandler)
+    if isinstance(screen, LogHandler) and workflow.modifier.is_main_snakefile()
 ]
 
 
 def run_answer():
     """Return the lines that end a run."""
-    from lorascope.study.answers import answers
+    from lorascope.study.answers import Asked
 
-    return answers(PLAN, SPARSE, sorted(workflow.dag_settings.targets))
+    return Asked(PLAN, SPARSE, placed).answers(sorted(workflow.dag_settings.targets))
 
 
 for screen in SCREENS:

@@ -39,7 +39,7 @@ rule train:
 
 
 rule control:
-    """Ask what could score as well: dealt labels, norms, the recipe, random layers; certify representations."""
+    """Ask what could score as well: permuted labels, norms, the recipe, random layers; certify representations."""
     input:
         data=data_weights,
         features=control_features,

@@ -7,6 +7,7 @@ from pathlib import Path
 from lorascope.cli.bars import WatchedSource, bar
 from lorascope.cli.options import json_map, log, origin_of, step
 from lorascope.errors import LorascopeError
+from lorascope.report.numbers import plural
 
 
 def add(commands) -> None:
@@ -69,7 +70,7 @@ def _label(options: argparse.Namespace) -> None:
     manifest = label_adapters(options.data, label, group, split, options.out, origin)
     log(f"{len(manifest['classes'])} classes, split {manifest['split']}")
     if manifest["duplicates"]:
-        log(f"{len(manifest['duplicates'])} set(s) of equal adapters, each kept in one part")
+        log(f"{plural(len(manifest['duplicates']), 'set')} of equal adapters, each kept in one part")
 
 
 def _passport(options: argparse.Namespace) -> None:

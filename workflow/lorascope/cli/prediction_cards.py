@@ -32,7 +32,7 @@ def print_prediction(card: Card, cell: FinishedCell, study: FinishedStudy, calib
         layers.add_row(Text(effect.layer), f"{effect.loss:+.2f}")
     console.print("layers that decided (log-odds that go without the layer)")
     console.print(layers)
-    where = f"{cell.representation}, {cell.layer_set} layers, {cell.probe}, {len(cell.seeds)} seed(s)"
+    where = f"{cell.representation}, {cell.layer_set} layers, {cell.probe}, {plural(len(cell.seeds), 'seed')}"
     console.print(f"from {study.folder}: {where}; test accuracy {percent(cell.test_accuracy)}", markup=False)
     for warning in [*card.warnings, *([SANITY_WARNING] if study.results["sanity"] else [])]:
         console.print(Text(f"warning: {warning}", style="red"))

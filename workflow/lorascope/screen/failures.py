@@ -33,6 +33,11 @@ class Failure:
         """Whether the job ended with a traceback."""
         return "Traceback (most recent call last)" in self.text()
 
+    @property
+    def is_stop(self) -> bool:
+        """Whether the job ended because somebody typed Ctrl-C."""
+        return bool(self.log) and last_line(self.log) == "KeyboardInterrupt"
+
     def text(self) -> str:
         """Return what the log holds."""
         return Path(self.log).read_text(errors="replace") if self.log else ""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from snakemake.logging import is_quiet_about
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
@@ -171,10 +172,10 @@ class LogHandler(LogHandlerBase):
         # What makes no file is a name that was asked for.
         if self._display or not record.output:
             return
-        if self.common_settings.dryrun:
-            self._print(what)
-        else:
-            self._print(f"{time.strftime('%H:%M:%S')} [{self._jobs.done} of {self._jobs.total} done] {what}")
+        when = f"{time.strftime('%H:%M:%S')} [{self._jobs.done} of {self._jobs.total} done] "
+        self._print(what if self.common_settings.dryrun else when + what)
+        if not is_quiet_about(self.common_settings.quiet or (), "reason"):
+            self._print(f"    {record.reason}")
 
     def _show_end(self, record: logging.LogRecord) -> None:
         log = self._told.pop(record.job_id, "")
@@ -188,6 +189,9 @@ class LogHandler(LogHandlerBase):
     def _show_failure(self, record: logging.LogRecord) -> None:
         what = self._jobs.what(record.jobid) or record.rule_name
         failure = Failure.of(what, record.log, self._deaths, record.rule_msg)
+        if self._stopped or failure.is_stop:
+            self._stopped = True
+            return
         self._jobs.fail(record.jobid, failure)
         self._print(f"Failed: {what}: {failure.why}", is_error=True)
         if failure.is_bug and self.common_settings.show_failed_logs:
@@ -219,10 +223,10 @@ class LogHandler(LogHandlerBase):
         self.close_display()
         if self._succeeded:
             self._say(self._answer())
-        elif self._jobs.failures:
-            self._print("\n".join(closing_lines(list(self._jobs.failures.values()))))
         elif self._stopped:
             self._print(f"Stopped. What is done is kept; go on with: {same_command()}")
+        elif self._jobs.failures:
+            self._print("\n".join(closing_lines(list(self._jobs.failures.values()))))
 
     def _say(self, lines: Sequence[str]) -> None:
         """Print the answer to stdout, so that `snakemake > answer.txt` keeps it and nothing else."""
