@@ -87,6 +87,9 @@ def test_what_is_no_study_is_refused_with_what_there_is(refused):
         find_summary("other")
     with refused("study 'half' has no results yet"):
         find_summary("half")
+    record("gates", f"sparse/digits/images/{A}/manifest.json")
+    with refused("study 'gates' compares gates and has no data set; see results/studies/gates/sparse/digits"):
+        find_summary("gates")
     with refused("in: no results of a study here"):
         find_summary("in")
     finish("wide", "sanity")
