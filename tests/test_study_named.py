@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lorascope.cli import main
-from lorascope.files import write_json
+from lorascope.files import read_json, write_json
 from lorascope.stats.aggregate import aggregate
 from lorascope.study.intermediates import intermediates, name_of
 from lorascope.study.named import find_summary, parts
@@ -15,7 +15,7 @@ from lorascope.study.prune import remove, unneeded
 from lorascope.study.record import needed, record_files
 from synthetic_study import make_study
 
-A, B, C = "aaaaaaaaaa", "bbbbbbbbbb", "0123456789"
+A, B, C, D = "aaaaaaaaaa", "bbbbbbbbbb", "0123456789", "dddddddddd"
 CELLS = {("all", "stats"): 0.4, ("visual", "stats"): 0.3}
 
 
@@ -87,6 +87,9 @@ def test_what_is_no_study_is_refused_with_what_there_is(refused):
         find_summary("other")
     with refused("study 'half' has no results yet"):
         find_summary("half")
+    record("gates", f"sparse/digits/images/{A}/manifest.json")
+    with refused("study 'gates' compares gates and has no data set; see results/studies/gates/sparse/digits"):
+        find_summary("gates")
     with refused("in: no results of a study here"):
         find_summary("in")
     finish("wide", "sanity")
@@ -202,6 +205,7 @@ def test_other_settings_let_go_of_the_old_ones_when_the_page_is_theirs():
     record("default", f"zoo/data/{B}/layers.parquet", key=B)
     record("default", f"zoo/data/{C}/layers.parquet", key=C)
     assert needed("results") == {f"zoo/data/{A}", f"zoo/data/{C}"}
+    assert set(read_json(home / "files.json")["made_of"]) == {A, C}
     results = json.loads((home / "summary/results.json").read_text())
     results.pop("file_digest", None)
     write_json(home / "summary/results.json", {**results, "keys": {"study": C}}, signed=False)
@@ -296,8 +300,9 @@ def test_a_study_that_does_not_say_what_it_is_made_of_stops_everything(filled, c
 
 def test_links_are_not_followed_and_hard_links_free_nothing(filled, tmp_path):
     away = tmp_path / "away"
-    (away / C).mkdir(parents=True)
-    (away / C / "file").write_text("mine")
+    for name in (C, f"data/{C}"):
+        (away / name).mkdir(parents=True)
+        (away / name / "file").write_text("mine")
     Path(f"results/zoo/labels/{C}").parent.mkdir()
     Path(f"results/zoo/labels/{C}").symlink_to(away / C)
     Path("results/zoo/passport").symlink_to(away)
@@ -312,8 +317,14 @@ def test_links_are_not_followed_and_hard_links_free_nothing(filled, tmp_path):
     assert (tmp_path / "shared").stat().st_size == 5000
 
 
-def test_a_prune_that_was_killed_leaves_nothing_that_looks_whole(filled):
+def test_a_prune_that_was_killed_leaves_nothing_that_looks_whole(filled, monkeypatch):
     """The next one removes the rest, also where its key is needed again."""
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda path: None)
+        remove([one for one in unneeded("results") if one.kind == "data"], "results")
+    assert [path.name for path in Path("results/zoo/data").iterdir() if C in path.name] == [f"{C}.pruned"]
+    filled.add(f"zoo/data/{C}.pruned")
+    filled.remove(f"zoo/data/{C}")
     half = Path(f"results/zoo/data/{A}.pruned")
     half.mkdir()
     assert names_of(unneeded("results")) - filled == {f"zoo/data/{A}.pruned"}
@@ -326,7 +337,7 @@ def test_logs_of_old_keys_and_of_removed_studies_go(filled):
     kept = [
         f"zoo/train/stats/all.mlp.{A}.seeds-1-2.log", f"zoo/extract/pca.{B}.attn1.log",
         "studies/one/zoo/page.log", f"studies/two/zoo/stamp/{B}.log", f"zoo/mine/{C}.log",
-        f"zoo/train/{C}.txt", f"{C}.log",
+        f"zoo/train/{C}.txt", f"{C}.log", f"studies/three/zoo/stamp/{D}.log",
     ]  # fmt: skip
     stale = [
         f"zoo/train/stats/all.mlp.{C}.seeds-1-2.tsv", f"studies/two/zoo/stamp/{C}.log",
@@ -336,6 +347,8 @@ def test_logs_of_old_keys_and_of_removed_studies_go(filled):
         path = Path("logs", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("log")
+    Path(f"logs/zoo/train/link.{C}.log").symlink_to("elsewhere")
+    record("three", f"zoo/data/{A}/layers.parquet", key=D)
     found = [
         one.path.relative_to("logs").as_posix() for one in unneeded("results", "logs") if one.kind == "logs"
     ]

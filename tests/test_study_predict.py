@@ -255,7 +255,7 @@ def test_one_bad_file_does_not_silence_the_others(study, capsys, tmp_path):
 
 def test_predict_prints_json(study, capsys):
     name = study.adapters("adapter")["adapter"][0]
-    words = ["--study", STUDY, "--representation", "delta_gram", "--probe", "ridge", "--json"]
+    words = ["--study", "default", "--representation", "delta_gram", "--probe", "ridge", "--json"]
     assert main(["predict", f"tree/{name}", *words]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["cell"]["representation"] == "delta_gram"
@@ -268,7 +268,7 @@ def test_predict_prints_json(study, capsys):
 
 def test_similar_prints_a_table(study, capsys):
     name = study.adapters("adapter")["adapter"][0]
-    assert main(["similar", f"tree/{name}", "--study", STUDY, "--layer-set", "text"]) == 0
+    assert main(["similar", f"tree/{name}", "--study", "default/mine", "--layer-set", "text"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 11
     assert str(name) in lines[1]

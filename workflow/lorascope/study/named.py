@@ -73,8 +73,11 @@ def find_summary(wanted: str | Path, results: str | Path = RESULTS) -> Path:
     Raises:
         LorascopeError: there is no such study, it has several data sets, or no results.
     """
-    known = [part for part in parts(results) if not part.is_sparse]
-    own = [part for part in known if str(wanted) in (part.study, str(part))]
+    every = list(parts(results))
+    named = [part for part in every if str(wanted) in (part.study, str(part))]
+    known, own = ([part for part in some if not part.is_sparse] for some in (every, named))
+    if named and not own:
+        raise LorascopeError(f"study '{wanted}' compares gates and has no data set; see {named[0].page}")
     if not own and (folder := _at_path(Path(wanted))):
         return folder
     return _only(own, wanted, known, results).results.parent

@@ -38,7 +38,7 @@ def record_files(
 def _add(part: Part, key: str, names: set[str]) -> None:
     # One target of a study after another: together they are the study. Of other settings, only those whose
     # tables and page are still there.
-    made_of = _standing(part, _read(part))
+    made_of = _standing(part, {**_read(part), "latest": key})
     value = {"latest": key, "made_of": {**made_of, key: sorted({*names, *made_of.get(key, ())})}}
     write_json(part.folder / RECORD_FILE, value)
 
