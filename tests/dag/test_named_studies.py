@@ -11,7 +11,7 @@ FIVE = {
     "probes": ["ridge"],
     "scaling": {"fractions": [0.5, 1], "representations": ["stats"]},
 }
-NAMED = {"stamp", "aggregate", "page", "report"}
+NAMED = {"stamp", "aggregate", "keep_probes", "page", "report"}
 
 
 def outputs(dag) -> set[str]:

@@ -13,10 +13,11 @@ FIVE = {
     "representations": ["stats", "spectral", "ensemble"],
     "importance": {"representation": None},
     "adapter_map": {"adapters": 0},
+    "probes": ["mlp"],
     "seeds": 2,
     "seeds_per_job": 1,
 }
-FINAL = {"control", "stamp", "aggregate", "page", "report"}
+FINAL = {"control", "stamp", "aggregate", "keep_probes", "page", "report"}
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_an_edit_of_one_representation_extracts_that_one_again(study, package):
 def test_more_seeds_train_the_new_ones_alone(study):
     dag = Dag(study, **FIVE | {"seeds": 3})
     assert dag.values("train", "first") == {"44"}
-    assert set(dag.planned) == {"train", "stamp", "aggregate", "page", "report"}
+    assert set(dag.planned) == {"train", "stamp", "aggregate", "keep_probes", "page", "report"}
 
 
 def test_swapped_learning_rate_and_weight_decay_train_again(tmp_path):
@@ -55,7 +56,7 @@ def test_swapped_learning_rate_and_weight_decay_train_again(tmp_path):
     swapped = {"learning_rate": one["weight_decay"], "weight_decay": one["learning_rate"]}
     dag = Dag(tmp_path, **FIVE | {"mlp": swapped})
     assert dag.planned["train"] == 3 * 2 * 2
-    assert set(dag.planned) == {"train", "stamp", "aggregate", "page", "report"}
+    assert set(dag.planned) == {"train", "stamp", "aggregate", "keep_probes", "page", "report"}
 
 
 def test_new_data_under_the_same_name_are_noticed(tmp_path):

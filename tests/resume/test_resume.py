@@ -100,7 +100,7 @@ def test_there_and_back_again_computes_nothing_but_the_final_tables(copy, lose_s
     write_config(copy, TINY_ZOO)
     done = run(copy)
     assert done.returncode == 0, done.stdout
-    assert set(jobs(done)) <= {"stamp", "aggregate", "page", "report", "total"}
+    assert set(jobs(done)) <= {"stamp", "aggregate", "keep_probes", "page", "report", "total"}
     assert (copy / "results/studies/default/tiny/summary/cells.csv").read_bytes() == expected
 
 
