@@ -13,6 +13,7 @@ FIVE = {
     "representations": ["stats", "spectral", "ensemble"],
     "importance": {"representation": None},
     "adapter_map": {"adapters": 0},
+    "probes": ["mlp"],
     "seeds": 2,
     "seeds_per_job": 1,
 }
