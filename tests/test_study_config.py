@@ -83,6 +83,7 @@ def test_the_protocol():
             "label": "category_label",
             "group": "category_name",
             "hub_split": "train",
+            "max_rejected": 0.05,
         }
 
 

@@ -4,7 +4,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from lorascope.cli.bars import WatchedSource, bar
+from lorascope.cli.bars import bar, watched
 from lorascope.cli.options import json_map, log, origin_of, step
 from lorascope.errors import LorascopeError
 
@@ -29,6 +29,7 @@ def add(commands) -> None:
 
 def _prepare(options: argparse.Namespace) -> None:
     from lorascope.data.prepare import prepare
+    from lorascope.data.rejected import REJECTED_FILE
     from lorascope.data.sources import open_source
     from lorascope.study import steps
     from lorascope.study.config import load_dataset
@@ -38,19 +39,23 @@ def _prepare(options: argparse.Namespace) -> None:
     origin = origin_of(options, settings, *steps.PREPARE)
     with bar(f"prepare {options.dataset}", source.adapters.num_rows) as advance:
         written = prepare(
-            WatchedSource(source, advance), options.dataset, options.grouping, options.out, origin
+            watched(source, advance),
+            options.dataset,
+            options.grouping,
+            options.out,
+            origin,
+            settings.get("max_rejected"),
         )
     counts = ", ".join(f"{written[name]} {name}" for name in ("adapters", "matrices", "parameters"))
     log(f"{options.dataset}: {counts}")
+    told = written["source"]
+    if "rejected" in told:
+        total = f"{told['files']} files" if "files" in told else f"{told['rows']} rows"
+        log(f"{told['rejected']} of {total} rejected: {Path(options.out, REJECTED_FILE)}")
     if settings["source"] == "folder":
-        _finish_folder(Path(options.out), source.origin)
+        from lorascope.data.sources.folder import PARTS_FOLDER
 
-
-def _finish_folder(out: Path, origin: dict) -> None:
-    from lorascope.data.sources.folder import PARTS_FOLDER, REJECTED_FILE
-
-    log(f"{origin['rejected']} of {origin['files']} files rejected: {out / REJECTED_FILE}")
-    shutil.rmtree(out / PARTS_FOLDER)
+        shutil.rmtree(Path(options.out, PARTS_FOLDER))
 
 
 def _label(options: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lorascope.adapters.names import MatrixInfo, check_layers, check_matrices, parse_matrix_name
-from lorascope.data.columns import as_float32, is_matrix_type, may_be_bfloat16
+from lorascope.data.columns import common_shape, is_matrix_type, may_be_bfloat16, read_matrices
 from lorascope.data.sources.base import BATCH_ROWS, Batch, Source
 from lorascope.errors import LorascopeError
 from lorascope.files import parquet_errors
@@ -221,24 +221,31 @@ def _source(
     if n_adapters == 0:
         raise LorascopeError(f"{where}: the data set is empty")
     first = next(batches())
-    matrices = [_matrix_info(name, as_float32(_one_chunk(first[name]), name)) for name in first.column_names]
+    matrices = [_matrix_info(name, _one_chunk(first[name]), where) for name in first.column_names]
     check_matrices(matrices, where)
+    unreadable: dict[int, str] = {}
 
     def arrays() -> Iterator[Batch]:
         start = 0
         for batch in batches():
-            yield {
-                name: as_float32(_one_chunk(batch[name]), f"{where}: column '{name}' from row {start}")
-                for name in batch.column_names
-            }
+            arrays = {}
+            for matrix in matrices:
+                column, shape = _one_chunk(batch[matrix.column]), (matrix.rows, matrix.cols)
+                arrays[matrix.column], problems = read_matrices(column, shape, f"{where}: '{matrix.column}'")
+                for row, problem in problems.items():
+                    unreadable.setdefault(start + row, f"column '{matrix.column}' {problem}")
+            yield arrays
             start += batch.num_rows
 
-    return Source(matrices, _adapter_table(table, n_adapters), arrays, {"path": where})
+    return Source(matrices, _adapter_table(table, n_adapters), arrays, {"path": where}, unreadable)
 
 
-def _matrix_info(column: str, values) -> MatrixInfo:
-    layer, side = parse_matrix_name(column)
-    return MatrixInfo(column, layer, side, *values.shape[1:])
+def _matrix_info(name: str, column: pa.Array, where: str) -> MatrixInfo:
+    layer, side = parse_matrix_name(name)
+    shape = common_shape(column, f"{where}: column '{name}'")
+    if shape is None:
+        raise LorascopeError(f"{where}: column '{name}' is empty in the first {len(column)} adapters")
+    return MatrixInfo(name, layer, side, *shape)
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
