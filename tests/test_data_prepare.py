@@ -163,7 +163,8 @@ def test_rows_that_cannot_be_used_are_left_out_and_listed(weights, tmp_path, ref
     column = list(weights)[1]
     other = list(weights)[4]
     rows = published.make_dataset(weights).data.table.to_pydict()
-    rows[column][0], rows[other][5] = None, rows[other][5][:-1] + [[None] * len(rows[other][5][-1])]
+    rows[column][0] = None
+    rows[other][5] = [*rows[other][5][:-1], [None] * len(rows[other][5][-1])]
     rows[column][17] = [*rows[column][17], [0.0]]
     rows[other][20][0][0] = float("inf")
     rows[column][20] = [[float("nan")]]
