@@ -1,6 +1,5 @@
 """The sources of a data set: what a workflow may ask while it is parsed, and how each is opened."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,9 +7,7 @@ from lorascope.adapters.architectures import known_layers
 from lorascope.adapters.names import check_layers, parse_matrix_name
 from lorascope.data.fingerprint import folder_fingerprint
 from lorascope.data.sources.base import Source
-from lorascope.errors import LorascopeError
-
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+from lorascope.data.sources.hub import commit_of
 
 
 def zoo_knobs(settings: dict) -> dict:
@@ -40,9 +37,11 @@ def source_layers(settings: dict) -> list[str]:
         from lorascope.data.sources.folder import folder_layers
 
         return folder_layers(settings)
-    from lorascope.data.sources.arrow import disk_columns
+    from lorascope.data.sources.arrow import disk_schema
 
-    parsed = {name: parse_matrix_name(name) for name in disk_columns(settings["path"])}
+    parsed = {
+        name: parse_matrix_name(name) for name in disk_schema(settings["path"], settings["hub_split"]).names
+    }
     layers = {name: found[0] for name, found in parsed.items() if found}
     check_layers(layers, settings["path"])
     return list(dict.fromkeys(layers.values()))
@@ -63,24 +62,8 @@ def source_fingerprint(settings: dict) -> str:
     if settings["source"] == "hub":
         if Path(settings["path"]).is_dir():
             return folder_fingerprint(settings["path"])
-        return _hub_commit(settings["path"], settings["revision"])
+        return commit_of(settings["path"], settings["revision"])
     return ""
-
-
-def _hub_commit(path: str, revision: str) -> str:
-    if _COMMIT.match(revision):
-        return revision
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        return HfApi().dataset_info(path, revision=revision, timeout=10).sha
-    except (OSError, HfHubHTTPError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise LorascopeError(
-            f"{path}: the hub does not tell which commit '{revision}' is ({reason}); "
-            "connect, or set `revision` to a full commit hash"
-        ) from None
 
 
 def open_source(
