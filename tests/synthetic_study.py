@@ -182,7 +182,11 @@ def _passport(names: list[str], parts: dict[str, np.ndarray], adapters: int) -> 
         "ranks": [1],
         "alphas": None,
         "sizes": {"low": 1.0, "median": 1.2, "high": 1.5, "spread": 1.5},
-        "health": {"non_finite": 0, "dead_updates": 0, "dead_adapters": 0, "dead_layers": []},
+        "health": {
+            **dict.fromkeys(("non_finite", "dead_updates", "dead_adapters", "rejected"), 0),
+            "dead_layers": [],
+            "rejected_list": None,
+        },
         "metadata": {
             "recipe": [],
             "outcomes": ["loss"],

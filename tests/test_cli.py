@@ -145,15 +145,25 @@ def test_duplicates_are_reported(folder, capsys):
 # bad input: the data
 
 
-def test_a_weight_that_is_not_a_number(folder, refuses):
+def test_a_weight_that_is_not_a_number(folder, refuses, capsys):
     weights = dict(list(published.make_weights(40, published.NARROW).items())[:2])
     column = list(weights)[1]
     weights[column][17, 0, 0] = np.nan
+    weights[column][21] = np.inf
+    # Of 40, two are 5 %.
+    assert main(prepare(save(folder / "set", weights))) == 0
+    assert "2 of 40 rows rejected: data/rejected.csv" in capsys.readouterr().err
+    assert f"column '{column}' has a NaN" in Path("data", "rejected.csv").read_text()
+    assert main(label()) == 0
+    assert main(["passport", "--data", "data", "--labels", "labels", "--out", "passport"]) == 0
+    assert "2 rejected, listed in data/rejected.csv" in capsys.readouterr().out
+    weights[column][22] = np.inf
     refuses(
-        f"prepare: error: mine: column '{column}' has a NaN in row 17",
-        *prepare(save(folder / "set", weights)),
+        f"prepare: error: mine: 3 of 40 rows rejected, more than max_rejected (0.05) allows; the first: 17: "
+        f"column '{column}' has a NaN; all: other/rejected.csv",
+        *prepare(save(folder / "worse", weights), out="other"),
     )
-    assert not Path("data", "source.json").exists()
+    assert not Path("other", "source.json").exists()
 
 
 def test_an_empty_data_set(folder, refuses):

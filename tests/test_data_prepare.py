@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 import xxhash
 from hypothesis import given
@@ -126,7 +128,7 @@ def test_the_same_source_gives_the_same_bytes(source, tmp_path):
 @pytest.mark.parametrize("row", [0, 15, 16, 39])
 def test_weights_that_are_not_finite_are_refused(weights, refused, tmp_path, value, kind, row):
     column = list(weights)[20]
-    with refused(rf"^mine: column '{column}' has a {kind} in row {row}; remove or repair the adapter"):
+    with refused(rf"^mine: row {row}: column '{column}' has an? {kind}; remove or repair the adapter"):
         prepare(damaged(weights, column, row, value), "mine", "attention", tmp_path)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -149,8 +151,53 @@ def test_a_shape_that_changes_between_batches_is_refused(weights, refused, tmp_p
     for number, table in enumerate(tables):
         pa.parquet.write_table(table, tmp_path / f"{number}.parquet")
     settings = {"source": "disk", "path": str(tmp_path), "hub_split": "train"}
-    with refused(rf"mine: mixed shapes: column '{column}' is \(4, 1\) from row 16 on, \(3, 1\) before"):
-        prepare(open_source(settings), "mine", "attention", tmp_path / "out")
+    reason = rf"column '{column}' is \(4, 1\) where most adapters have \(3, 1\)"
+    with refused(
+        rf"mine: 24 of 40 rows rejected, more than max_rejected \(0.5\) allows; the first: 16: {reason}"
+    ):
+        prepare(open_source(settings), "mine", "attention", tmp_path / "out", max_rejected=0.5)
+
+
+def test_rows_that_cannot_be_used_are_left_out_and_listed(weights, tmp_path, refused):
+    """In the first row, in the middle of a batch, and a whole batch; by all that can be wrong with one."""
+    column = list(weights)[1]
+    other = list(weights)[4]
+    rows = published.make_dataset(weights).data.table.to_pydict()
+    rows[column][0] = None
+    rows[other][5] = [*rows[other][5][:-1], [None] * len(rows[other][5][-1])]
+    rows[column][17] = [*rows[column][17], [0.0]]
+    rows[other][20][0][0] = float("inf")
+    rows[column][20] = [[float("nan")]]
+    bad = {
+        "0": f"column '{column}' is empty",
+        "5": f"column '{other}' has empty entries",
+        "17": f"column '{column}' is (4, 1) where most adapters have (3, 1)",
+        "20": f"column '{column}' is (1, 1) where most adapters have (3, 1)",
+    }
+    kept = [row for row in range(N) if str(row) not in bad]
+    types = {name: pa.list_(pa.list_(pa.float32())) for name in weights}
+    table = pa.table({name: pa.array(values, types.get(name)) for name, values in rows.items()})
+    (tmp_path / "set").mkdir()
+    pa.parquet.write_table(table, tmp_path / "set" / "all.parquet")
+    source = open_source({"source": "disk", "path": str(tmp_path / "set"), "hub_split": "train"})
+    with refused(
+        r"mine: 4 of 40 rows rejected, more than max_rejected \(0.09\) allows; the first: 0: column"
+    ):
+        prepare(source, "mine", "attention", tmp_path / "refused", max_rejected=0.09)
+    described = prepare(source, "mine", "attention", tmp_path / "data", max_rejected=0.1)
+    assert described["source"] == {"path": str(tmp_path / "set"), "rows": N, "rejected": 4}
+    for folder in ("data", "refused"):
+        listed = pa.csv.read_csv(
+            tmp_path / folder / "rejected.csv",
+            convert_options=pa.csv.ConvertOptions(column_types={"row": "string"}),
+        )
+        assert dict(zip(*listed.to_pydict().values(), strict=True)) == bad
+    assert not list((tmp_path / "refused").rglob("*.npy"))
+    whole = arrow.from_dataset(published.make_dataset(weights).select(kept), "mine")
+    expected = prepare(whole, "mine", "attention", tmp_path / "whole")
+    assert (described["digest"], described["adapters"]) == (expected["digest"], N - 4)
+    ids = read_table(tmp_path / "data" / "source.parquet", ["adapter"])["adapter"].to_pylist()
+    assert ids == [f"{row:06d}" for row in kept]
 
 
 @pytest.mark.parametrize("kept", [0, 10, 60, 0.5, 0.999])

@@ -107,7 +107,7 @@ def test_what_is_dead_is_counted(tmp_path):
             up[:] = 0
     found = passport_of(tmp_path, factors)["health"]
     expected = {"non_finite": 0, "dead_updates": N + len(LAYERS) - 1, "dead_adapters": 1}
-    assert found == {**expected, "dead_layers": [LAYERS[3]]}
+    assert found == {**expected, "dead_layers": [LAYERS[3]], "rejected": 0, "rejected_list": None}
 
 
 def test_overlaps_of_images_groups_and_concepts():

@@ -1,15 +1,18 @@
 """Settings: documented, defaults in one place, and every mistake answered with one line."""
 
+import copy
 import re
 
 import pytest
 import yaml
 from snakemake.cli import parse_config
+from snakemake.utils import update_config
 
 from lorascope.data.split import SplitSettings
 from lorascope.features.registry import of_matrices
 from lorascope.probes.mlp import MLPSettings
 from lorascope.study.config import DEFAULT_STUDY, TARGETS, load_config, read_config, schema
+from lorascope.study.keys import canonical_json
 from lorascope.zoo.recipe import Recipe
 
 DEFAULT = yaml.safe_load(DEFAULT_STUDY.read_text())
@@ -84,6 +87,7 @@ def test_the_protocol():
             "label": "category_label",
             "group": "category_name",
             "hub_split": "train",
+            "max_rejected": 0.05,
         }
 
 
@@ -217,7 +221,7 @@ def test_files_lie_on_top_of_the_default_study(tmp_path, monkeypatch):
         "dataset=lora-ws-1k",
         "layer_sets=[all, text]",
         "first_seed=007",
-        "mlp={epochs: 3}",
+        "mlp={hidden: [a]}",
         "results=a=b",
         "seeds=",
     ],
@@ -228,9 +232,66 @@ def test_overrides_are_read_as_snakemake_reads_them(override):
     assert read == ({**DEFAULT[name], **value} if isinstance(value, dict) else value)
 
 
-def test_numbers_inside_a_map_of_the_command_line_are_explained(refused):
+DISK_TEXT = "datasets={mine: {source: disk, path: here, %s}}"
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("mlp={epochs: 3}", "mlp.epochs", 3),
+        ("mlp={hidden: [8, 16]}", "mlp.hidden", [8, 16]),
+        ("mlp={learning_rate: 1e-3}", "mlp.learning_rate", 0.001),
+        ("sparse={flip: true, images: {image: null}}", "sparse.flip", True),
+        ("sparse={flip: true, images: {image: null}}", "sparse.images.image", None),
+        ("importance={representation: null}", "importance.representation", None),
+        ("features_dir=null", "features_dir", None),
+        ("features_dir=~", "features_dir", None),
+        (DISK_TEXT % "group: null", "datasets.mine.group", None),
+        (DISK_TEXT % "group: \"'null'\"", "datasets.mine.group", "null"),
+        (DISK_TEXT % "group: category_name", "datasets.mine.group", "category_name"),
+        # Where only text is taken, text it is.
+        (DISK_TEXT % "label: 007", "datasets.mine.label", "007"),
+        (DISK_TEXT % "label: null", "datasets.mine.label", "null"),
+        (DISK_TEXT % "group: 007", "datasets.mine.group", "007"),
+        (DISK_TEXT % "group: 2020-01-01", "datasets.mine.group", "2020-01-01"),
+        (DISK_TEXT % "max_rejected: 0.5", "datasets.mine.max_rejected", 0.5),
+        ("datasets={mine: {source: hub, path: a/b, revision: null}}", "datasets.mine.revision", None),
+        ("datasets={zoo: {images: [5, 10]}}", "datasets.zoo.images", [5, 10]),
+        ("datasets={zoo: {adapters: 40}}", "datasets.zoo.adapters", 40),
+        ('layer_patterns={mine: "*"}', "layer_patterns.mine", "*"),
+    ],
+)
+def test_what_the_command_line_says_inside_a_map_means_what_it_says(override, path, value):
+    found = load_config(read_config([], [override]))
+    given = parse_config([override])
+    assert found == load_config(updated(DEFAULT, given), given)
+    for name in path.split("."):
+        found = found[name]
+    assert (found, type(found)) == (value, type(value))
+
+
+def updated(config, given):
+    """Return what snakemake has once the command line is laid over the files."""
+    merged = copy.deepcopy(config)
+    update_config(merged, copy.deepcopy(given))
+    return merged
+
+
+def test_text_of_a_file_is_left_alone(refused, tmp_path):
+    (tmp_path / "mine.yaml").write_text("{mlp: {epochs: '3'}, features_dir: 'null'}")
     with refused("mlp.epochs: '3' is text, not a whole number; .* in a config file"):
-        load_config(read_config([], ["mlp={epochs: 3}"]))
+        load_config(read_config([str(tmp_path / "mine.yaml")], ["seeds=2", "mlp={batch: 8}"]))
+
+
+def test_nonsense_inside_a_map_of_the_command_line_is_refused(refused):
+    with refused("mlp.epochs: 'many' is text, not a whole number"):
+        load_config(read_config([], ["mlp={epochs: many}"]))
+
+
+@pytest.mark.parametrize(("one", "other"), [(0.0, -0.0), (0, -0.0), (3, 3.0)])
+def test_equal_numbers_are_one_setting(one, other):
+    both = [load_config(config(mlp={"weight_decay": number})) for number in (one, other)]
+    assert canonical_json(both[0]) == canonical_json(both[1])
 
 
 @pytest.mark.parametrize("override", ["seeds", "=3", "1=2", "mlp={a"])

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 
 @contextmanager
@@ -19,20 +20,15 @@ def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.advance(task, count)
 
 
-class WatchedSource:
-    """A source of adapters that moves a bar on with each batch it hands out."""
+def watched(source, advance: Callable[[int], None]):
+    """Return a source of adapters that moves a bar on with each batch it hands out."""
 
-    def __init__(self, source, advance: Callable[[int], None]):
-        self._source, self._advance = source, advance
-
-    def __getattr__(self, name: str):
-        return getattr(self._source, name)
-
-    def batches(self):
-        """Yield the source's batches."""
-        for batch in self._source.batches():
+    def batches():
+        for batch in source.batches():
             yield batch
-            self._advance(len(next(iter(batch.values()))))
+            advance(len(next(iter(batch.values()))))
+
+    return replace(source, batches=batches)
 
 
 def watch_blocks(blocks, advance: Callable[[int], None]):

@@ -4,7 +4,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from lorascope.cli.bars import WatchedSource, bar
+from lorascope.cli.bars import bar, watched
 from lorascope.cli.options import json_map, log, origin_of, step
 from lorascope.errors import LorascopeError
 from lorascope.report.numbers import plural
@@ -31,6 +31,7 @@ def add(commands) -> None:
 
 def _prepare(options: argparse.Namespace) -> None:
     from lorascope.data.prepare import prepare
+    from lorascope.data.rejected import REJECTED_FILE
     from lorascope.data.sources import open_source, record_planned
     from lorascope.study import steps
     from lorascope.study.config import load_dataset
@@ -40,19 +41,25 @@ def _prepare(options: argparse.Namespace) -> None:
     source = open_source(settings, options.shards, options.out, options.threads)
     origin = origin_of(options, settings, *steps.PREPARE)
     with bar(f"prepare {options.dataset}", source.adapters.num_rows) as advance:
-        watched = WatchedSource(source, advance)
-        written = prepare(watched, options.dataset, options.grouping, options.out, origin, inputs)
+        written = prepare(
+            watched(source, advance),
+            options.dataset,
+            options.grouping,
+            options.out,
+            origin,
+            inputs,
+            settings.get("max_rejected"),
+        )
     counts = ", ".join(f"{written[name]} {name}" for name in ("adapters", "matrices", "parameters"))
     log(f"{options.dataset}: {counts}")
+    told = written["source"]
+    if "rejected" in told:
+        total = f"{told['files']} files" if "files" in told else f"{told['rows']} rows"
+        log(f"{told['rejected']} of {total} rejected: {Path(options.out, REJECTED_FILE)}")
     if settings["source"] == "folder":
-        _finish_folder(Path(options.out), source.origin)
+        from lorascope.data.sources.folder import PARTS_FOLDER
 
-
-def _finish_folder(out: Path, origin: dict) -> None:
-    from lorascope.data.sources.folder import PARTS_FOLDER, REJECTED_FILE
-
-    log(f"{origin['rejected']} of {origin['files']} files rejected: {out / REJECTED_FILE}")
-    shutil.rmtree(out / PARTS_FOLDER)
+        shutil.rmtree(Path(options.out, PARTS_FOLDER))
 
 
 def _label(options: argparse.Namespace) -> None:

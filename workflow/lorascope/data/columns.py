@@ -1,9 +1,15 @@
 """Arrow columns of matrices as float32 arrays: a view where the layout allows, else one vectorised copy."""
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 
 from lorascope.errors import LorascopeError
+
+
+class _IrregularError(LorascopeError):
+    """A column in which some matrices are not what the others are."""
 
 
 def _storage(column: pa.Array) -> pa.Array:
@@ -43,7 +49,7 @@ def _unnest(lists: pa.Array, where: str, per_adapter: int = 1) -> tuple[pa.Array
     """Return the concatenated items of equally long lists, and that length."""
     if lists.null_count:
         row = int(np.argmax(lists.is_null().to_numpy(zero_copy_only=False))) // per_adapter
-        raise LorascopeError(f"{where}: row {row} is empty; remove the adapter or fill it in")
+        raise _IrregularError(f"{where}: row {row} is empty; remove the adapter or fill it in")
     if pa.types.is_fixed_size_list(lists.type):
         return lists.flatten(), lists.type.list_size
     offsets = lists.offsets.to_numpy()
@@ -52,7 +58,7 @@ def _unnest(lists: pa.Array, where: str, per_adapter: int = 1) -> tuple[pa.Array
         return lists.flatten(), 0
     if (lengths != lengths[0]).any():
         odd = int(np.argmax(lengths != lengths[0]))
-        raise LorascopeError(
+        raise _IrregularError(
             f"{where}: mixed shapes: row {odd // per_adapter} has length {lengths[odd]}, "
             f"row 0 has {lengths[0]}; a data set needs one shape a matrix"
         )
@@ -74,7 +80,73 @@ def as_float32(column: pa.Array, where: str) -> np.ndarray:
     if not pa.types.is_floating(values.type):
         raise LorascopeError(f"{where}: values are {values.type}, not floating-point")
     if values.null_count:
-        raise LorascopeError(f"{where}: has empty entries; fill them in or remove the adapters")
+        raise _IrregularError(f"{where}: has empty entries; fill them in or remove the adapters")
     flat = values.to_numpy(zero_copy_only=True)
     with np.errstate(over="ignore"):
         return flat.astype(np.float32, copy=False).reshape(len(column), n_rows, n_cols)
+
+
+Shape = tuple[int, int]
+
+
+def common_shape(column: pa.Array, where: str) -> Shape | None:
+    """Return the shape that most matrices of a column have; None where none is whole.
+
+    Raises:
+        LorascopeError: values that are not floating-point.
+    """
+    if (found := _regular(column, where)) is not None:
+        return found.shape[1:]
+    read = (_one(matrix) for matrix in _storage(column))
+    shapes = Counter(matrix.shape for matrix in read if isinstance(matrix, np.ndarray))
+    return max(shapes, key=shapes.get, default=None)
+
+
+def read_matrices(column: pa.Array, shape: Shape, where: str) -> tuple[np.ndarray, dict[int, str]]:
+    """Return a column of matrices as one array, and what is wrong with those that cannot be read.
+
+    Args:
+        column: of matrices.
+        shape: rows and columns that each must have.
+        where: names the column in messages.
+
+    Returns:
+        float32 [adapters, rows, cols], NaN where a matrix cannot be read; row → reason.
+
+    Raises:
+        LorascopeError: values that are not floating-point.
+    """
+    found = _regular(column, where)
+    if found is not None and found.shape[1:] == shape:
+        return found, {}
+    values, problems = np.full((len(column), *shape), np.nan, np.float32), {}
+    # Row by row, which is slow: only a batch with something wrong in it comes here.
+    for row, matrix in enumerate(map(_one, _storage(column))):
+        if isinstance(matrix, str):
+            problems[row] = matrix
+        elif matrix.shape != shape:
+            problems[row] = f"is {matrix.shape} where most adapters have {shape}"
+        else:
+            values[row] = matrix
+    return values, problems
+
+
+def _regular(column: pa.Array, where: str) -> np.ndarray | None:
+    """Return a column whose matrices are whole and alike in shape; None for any other."""
+    try:
+        return as_float32(column, where) if len(column) else None
+    except _IrregularError:
+        return None
+
+
+def _one(matrix: pa.Scalar) -> np.ndarray | str:
+    """Return one matrix as float32 [rows, cols], or what is wrong with it."""
+    rows = matrix.as_py()
+    if rows is None or any(row is None for row in rows):
+        return "is empty"
+    if len({len(row) for row in rows}) != 1:
+        return "has rows of different lengths"
+    if any(value is None for row in rows for value in row):
+        return "has empty entries"
+    with np.errstate(over="ignore"):
+        return np.array(rows, np.float64).astype(np.float32)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow as pa
 from lorascope.adapters.layer_sets import group_of
 from lorascope.adapters.names import DOWN, UP, MatrixInfo
 from lorascope.data.inputs import FILES, Record, check_unchanged
+from lorascope.data.rejected import Rejection
 from lorascope.data.sources.base import Batch, Source
 from lorascope.data.update_norms import update_norms
 from lorascope.data.weights import WeightsWriter, layer_table
@@ -22,6 +24,14 @@ FINGERPRINT = "weights_fingerprint"
 NORMS_FILE = "norms.parquet"
 
 
+class _UnusableError(Exception):
+    """Some rows of a source cannot be used; ``rows`` has the reason for each."""
+
+    def __init__(self, rows: dict[int, str]):
+        super().__init__(rows)
+        self.rows = rows
+
+
 def prepare(
     source: Source,
     dataset: str,
@@ -29,10 +39,12 @@ def prepare(
     out_dir: str | Path,
     provenance: dict | None = None,
     inputs: Record | None = None,
+    max_rejected: float | None = None,
 ) -> dict:
     """Write ``weights/<group>.npy`` and ``layers``, ``norms`` and ``source.parquet``, and ``source.json``.
 
-    ``source.json`` comes last: where it is, the rest is whole.
+    ``source.json`` comes last: where it is, the rest is whole. Adapters that cannot be used are listed in
+    ``rejected.csv`` and left out, which costs a second reading where there are any.
 
     Args:
         source: the data set.
@@ -41,6 +53,8 @@ def prepare(
         out_dir: folder to write into.
         provenance: stored as it is (key, settings, versions).
         inputs: the record of the source's files, made before they were opened.
+        max_rejected: share of the adapters that may be unusable; None refuses the first, as is right where
+            none can be.
 
     Returns:
         What ``source.json`` holds.
@@ -49,7 +63,49 @@ def prepare(
         LorascopeError: weights that cannot be used (NaN or Inf, mixed shapes, rows lost), or a file that
             changed while it was read.
     """
-    out_dir = Path(out_dir)
+    about = Path(out_dir), provenance or {}, inputs or {}
+    try:
+        return _lay_out(source, dataset, grouping, *about)
+    except _UnusableError as error:
+        source = _without(source, error.rows, dataset, Path(out_dir), max_rejected)
+        return _lay_out(source, dataset, grouping, *about)
+
+
+def _without(
+    source: Source, unusable: dict[int, str], dataset: str, out_dir: Path, max_rejected: float | None
+) -> Source:
+    """Return the source without some rows, which are listed, if they are not too many."""
+    first = min(unusable)
+    if max_rejected is None:
+        raise LorascopeError(f"{dataset}: row {first}: {unusable[first]}; remove or repair the adapter")
+    entries = [(str(row), unusable[row]) for row in sorted(unusable)]
+    rejection = Rejection(dataset, "row", source.adapters.num_rows, entries)
+    rejection.write(out_dir)
+    rejection.check(max_rejected, out_dir)
+    kept = np.ones(rejection.total, bool)
+    kept[list(unusable)] = False
+
+    def batches() -> Iterator[Batch]:
+        start = 0
+        for batch in source.batches():
+            stop = start + _rows(batch)
+            if (own := kept[start:stop]).any():
+                yield {column: values[own] for column, values in batch.items()}
+            start = stop
+
+    return replace(
+        source,
+        adapters=source.adapters.filter(kept),
+        batches=batches,
+        origin={**source.origin, "rows": rejection.total, "rejected": len(entries)},
+        unreadable={},
+        fingerprints=None if source.fingerprints is None else source.fingerprints[kept],
+    )
+
+
+def _lay_out(
+    source: Source, dataset: str, grouping: str, out_dir: Path, provenance: dict, inputs: Record
+) -> dict:
     n_adapters = source.adapters.num_rows
     groups = _group_matrices(source.matrices, grouping)
     fingerprints = np.zeros(n_adapters, np.uint64) if source.fingerprints is None else source.fingerprints
@@ -75,10 +131,10 @@ def prepare(
         "parameters": sum(matrix.size for matrix in source.matrices),
         "ranks": sorted({min(matrix.rows, matrix.cols) for matrix in source.matrices}),
         "digest": _digest(writer.digests),
-        FILES: inputs or {},
-        **(provenance or {}),
+        FILES: inputs,
+        **provenance,
     }
-    check_unchanged(inputs or {})
+    check_unchanged(inputs)
     write_json(out_dir / "source.json", description)
     return description
 
@@ -109,8 +165,13 @@ def _rows(batch: Batch) -> int:
 
 
 def _checked(source: Source, where: str) -> Iterator[tuple[int, Batch]]:
-    """Yield (first row, batch by matrix name) after checking shapes and values."""
+    """Yield (first row, batch by matrix name) after checking shapes and values.
+
+    Raises:
+        _UnusableError: after the last batch, if a row of any cannot be used.
+    """
     n_adapters, stop = source.adapters.num_rows, 0
+    unusable: dict[int, str] = {}
     for batch in source.batches():
         checked = {}
         for matrix in source.matrices:
@@ -120,24 +181,28 @@ def _checked(source: Source, where: str) -> Iterator[tuple[int, Batch]]:
                     f"{where}: mixed shapes: column '{matrix.column}' is {values.shape[1:]} from row {stop} "
                     f"on, {(matrix.rows, matrix.cols)} before; a data set needs one shape a matrix"
                 )
-            _refuse_non_finite(values, matrix.column, stop, where)
+            for row, kind in _non_finite(values):
+                reason = f"column '{matrix.column}' has {kind}"
+                unusable.setdefault(stop + row, source.unreadable.get(stop + row, reason))
             checked[matrix.name] = values
         start, stop = stop, stop + _rows(checked)
         if stop > n_adapters:
             break
-        yield start, checked
+        # Of what comes after, only what else is wrong counts.
+        if not unusable:
+            yield start, checked
+    if unusable:
+        raise _UnusableError(unusable)
     if stop != n_adapters:
         raise LorascopeError(f"{where}: {n_adapters} adapters in the table but weights of {stop}")
 
 
-def _refuse_non_finite(values: np.ndarray, column: str, start: int, where: str) -> None:
+def _non_finite(values: np.ndarray) -> Iterator[tuple[int, str]]:
+    """Yield the rows that hold what is no number, and what that is."""
     finite = np.isfinite(values)
     if not finite.all():
-        row = int(np.argmin(finite.reshape(len(values), -1).all(axis=1)))
-        kind = "NaN" if np.isnan(values[row]).any() else "infinite value"
-        raise LorascopeError(
-            f"{where}: column '{column}' has a {kind} in row {start + row}; remove or repair the adapter"
-        )
+        for row in np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1)):
+            yield int(row), "a NaN" if np.isnan(values[row]).any() else "an infinite value"
 
 
 def adapter_fingerprints(batch: Batch) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from lorascope.data.rejected import REJECTED_FILE
 from lorascope.data.split import ALL, PARTS, TEST, TRAIN
 from lorascope.features.columns import as_columns
 from lorascope.files import read_json, read_table, write_json, write_table
@@ -54,7 +55,7 @@ def write_passport(
         "ranks": sorted(set(scanned.ranks)),
         "alphas": _values(table, ALPHAS),
         "sizes": _sizes(scanned),
-        "health": _health(scanned),
+        "health": _health(scanned) | _rejected(manifest["source"], Path(data_dir)),
         "metadata": asdict(metadata),
         "provenance": provenance or {},
     }
@@ -120,6 +121,12 @@ def _health(scanned: Scan) -> dict:
         "dead_adapters": int(dead.all(axis=1).sum()),
         "dead_layers": [name for name, gone in zip(scanned.layers, everywhere, strict=True) if gone],
     }
+
+
+def _rejected(origin: dict, data_dir: Path) -> dict:
+    """Return how many entries of the source `prepare` left out, and where they are listed."""
+    count = origin.get("rejected", 0)
+    return {"rejected": count, "rejected_list": str(data_dir / REJECTED_FILE) if count else None}
 
 
 def _norms_table(scanned: Scan) -> pa.Table:

@@ -70,6 +70,8 @@ def health_words(health: dict) -> str:
         "layer(s) that no adapter changes": len(health["dead_layers"]),
     }
     found = [f"{count} {what}" for what, count in counted.items() if count]
+    if health["rejected"]:
+        found.append(f"{health['rejected']} rejected, listed in {health['rejected_list']}")
     return ", ".join(found) or "all weights finite, no update of zero"
 
 

@@ -6,6 +6,7 @@ import datasets
 import numpy as np
 from PIL import Image, ImageOps
 
+from lorascope.data.sources.hub import hub_exceptions
 from lorascope.errors import LorascopeError
 from lorascope.sparse.images import TEST, TRAIN, VALIDATION
 from lorascope.sparse.sources import SourceImages, check_classes
@@ -45,7 +46,7 @@ def _load(settings: dict) -> datasets.DatasetDict | datasets.Dataset:
         if any((folder / name).exists() for name in SAVED):
             return datasets.load_from_disk(path)
         return datasets.load_dataset(path, revision=None if folder.is_dir() else revision)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (*hub_exceptions(), ValueError, datasets.exceptions.DatasetsError) as error:
         raise LorascopeError(f"{path}: cannot be loaded: {_one_line(error)}") from None
 
 

@@ -16,6 +16,7 @@ from lorascope.errors import LorascopeError
 from lorascope.features.registry import REPRESENTATIONS
 from lorascope.gates.registry import parse_gate
 from lorascope.probes.registry import PROBES, check_pairs, reads
+from lorascope.study.command_line import read_overrides, typed
 from lorascope.study.named import STUDIES
 
 # The rules of the workflow; a data set's name becomes a target beside them.
@@ -58,19 +59,11 @@ def read_config(files: Sequence[str], overrides: Sequence[str]) -> dict:
     config: dict = {}
     for file in [DEFAULT_STUDY, *files]:
         update_config(config, _read_yaml(file))
-    if overrides:
-        update_config(config, _read_overrides(overrides))
-    return config
-
-
-def _read_overrides(overrides: Sequence[str]) -> dict:
-    # Slow to import, and needed only here; what it reads differs from YAML (numbers in a map stay text).
-    from snakemake.cli import parse_config
-
-    try:
-        return parse_config(overrides)
-    except ValueError as error:
-        raise LorascopeError(f"--config: write KEY=VALUE ({error})") from None
+    if not overrides:
+        return config
+    given = read_overrides(overrides)
+    update_config(config, given)
+    return typed(config, given, schema())
 
 
 def _read_yaml(file: str | Path) -> dict:
@@ -87,17 +80,18 @@ def _read_yaml(file: str | Path) -> dict:
     return content
 
 
-def load_config(config: dict) -> dict:
+def load_config(config: dict, given: dict | None = None) -> dict:
     """Return ``config`` with every default filled in.
 
     Args:
         config: what YAML or ``--config`` gave.
+        given: the settings among these that are text of the command line still, if there are any.
 
     Raises:
         LorascopeError: an unknown key, a wrong type, a name that is defined nowhere, or shares of the split
             that do not add up to 1.
     """
-    filled = _filled(config, schema(), "config")
+    filled = _filled(typed(config, given, schema()) if given else config, schema(), "config")
     filled["datasets"] = {
         name: load_dataset(settings, f"config: datasets.{name}")
         for name, settings in filled["datasets"].items()
@@ -109,7 +103,16 @@ def load_config(config: dict) -> dict:
         parse_gate(gate, filled["sparse"]["target_activation_rate"])
     parse_gate(filled["mlp_gated"]["gate"])
     SplitSettings(**filled["split"])
-    return filled
+    return _one_spelling(filled)
+
+
+def _one_spelling(value: object) -> object:
+    """Write whole numbers without a point, and -0 as 0: equal settings must have one key."""
+    if isinstance(value, dict):
+        return {name: _one_spelling(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_one_spelling(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def load_dataset(settings: object, where: str) -> dict:

@@ -1,6 +1,5 @@
 """The sources of a data set: what a workflow may ask while it is parsed, and how each is opened."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,9 +8,8 @@ from lorascope.adapters.names import check_layers, parse_matrix_name
 from lorascope.data.fingerprint import SourceFile, folder_files, joint_fingerprint
 from lorascope.data.inputs import Record, fingerprint_by, record
 from lorascope.data.sources.base import Source
+from lorascope.data.sources.hub import commit_of
 from lorascope.errors import LorascopeError
-
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
 
 def zoo_knobs(settings: dict) -> dict:
@@ -41,9 +39,11 @@ def source_layers(settings: dict) -> list[str]:
         from lorascope.data.sources.folder import folder_layers
 
         return folder_layers(settings)
-    from lorascope.data.sources.arrow import disk_columns
+    from lorascope.data.sources.arrow import disk_schema
 
-    parsed = {name: parse_matrix_name(name) for name in disk_columns(settings["path"])}
+    parsed = {
+        name: parse_matrix_name(name) for name in disk_schema(settings["path"], settings["hub_split"]).names
+    }
     layers = {name: found[0] for name, found in parsed.items() if found}
     check_layers(layers, settings["path"])
     return list(dict.fromkeys(layers.values()))
@@ -78,7 +78,7 @@ def source_fingerprint(settings: dict, laid_out: str | Path | None = None) -> st
     files = source_files(settings)
     if files:
         return fingerprint_by(files, laid_out or "")
-    return _hub_commit(settings["path"], settings["revision"]) if settings["source"] == "hub" else ""
+    return commit_of(settings["path"], settings["revision"]) if settings["source"] == "hub" else ""
 
 
 def record_planned(settings: dict, planned: str | None = None) -> Record:
@@ -96,22 +96,6 @@ def record_planned(settings: dict, planned: str | None = None) -> Record:
     if recorded and planned and found != planned:
         raise LorascopeError(f"{settings['path']}: changed since the run was planned; run snakemake again")
     return recorded
-
-
-def _hub_commit(path: str, revision: str) -> str:
-    if _COMMIT.match(revision):
-        return revision
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        return HfApi().dataset_info(path, revision=revision, timeout=10).sha
-    except (OSError, HfHubHTTPError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise LorascopeError(
-            f"{path}: the hub does not tell which commit '{revision}' is ({reason}); "
-            "connect, or set `revision` to a full commit hash"
-        ) from None
 
 
 def open_source(

@@ -2,6 +2,7 @@
 
 import json
 import mmap
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,16 +11,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lorascope.adapters.names import MatrixInfo, check_layers, check_matrices, parse_matrix_name
-from lorascope.data.columns import as_float32, is_matrix_type, may_be_bfloat16
+from lorascope.data.columns import common_shape, is_matrix_type, may_be_bfloat16, read_matrices
 from lorascope.data.sources.base import BATCH_ROWS, Batch, Source
+from lorascope.data.sources.hub import hub_exceptions
 from lorascope.errors import LorascopeError
 from lorascope.files import parquet_errors
 
 _REPLACE = "replace it"
+# How the hub names the files of a split.
+_OF_SPLIT = re.compile(r"(\w[\w.]*)-\d{5}-of-\d{5}")
 _NO_DATA_SET = "neither a data set written by save_to_disk nor a folder of parquet files"
 
 
-def load_hub(path: str, revision: str, split: str) -> Source:
+def load_hub(path: str, revision: str | None, split: str) -> Source:
     """Load a data set with ``datasets.load_dataset`` (from the hub or a local folder).
 
     Raises:
@@ -30,7 +34,7 @@ def load_hub(path: str, revision: str, split: str) -> Source:
     local = Path(path).is_dir()
     try:
         dataset = datasets.load_dataset(path, split=split, revision=None if local else revision)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except (*hub_exceptions(), ValueError, datasets.exceptions.DatasetsError) as error:
         raise LorascopeError(f"{path}: cannot be loaded: {_one_line(error)}") from None
     return from_dataset(dataset, path, _whole_files(dataset))
 
@@ -43,7 +47,7 @@ def load_disk(path: str, split: str) -> Source:
     """
     import datasets
 
-    files = parquet_files(path)
+    files = parquet_files(path, split)
     if files:
         return _from_parquet(files, path)
     try:
@@ -60,27 +64,39 @@ def load_disk(path: str, split: str) -> Source:
     return from_dataset(dataset, path, _whole_files(dataset))
 
 
-def parquet_files(path: str) -> list[Path]:
-    """Return the parquet files of a folder, sorted by name."""
-    return sorted(Path(path).glob("*.parquet"))
+def parquet_files(path: str, split: str) -> list[Path]:
+    """Return the parquet files of a folder, or those of a split in its folder ``data``, as on the hub.
+
+    Raises:
+        LorascopeError: the folder ``data`` has other splits only.
+    """
+    if found := sorted(Path(path).glob("*.parquet")):
+        return found
+    found = sorted(Path(path, "data").glob("*.parquet"))
+    splits = {match[1] for file in found if (match := _OF_SPLIT.match(file.name))}
+    if splits and split not in splits:
+        raise LorascopeError(
+            f"{path}: no split '{split}'; splits: {', '.join(sorted(splits))}; set hub_split"
+        )
+    return [file for file in found if not splits or file.name.startswith(f"{split}-")]
 
 
-def disk_columns(path: str) -> list[str]:
-    """Return the column names of a data set on disk without loading it.
+def disk_schema(path: str, split: str) -> pa.Schema:
+    """Return the schema of a data set on disk without loading it.
 
     Raises:
         LorascopeError: there is no data set at ``path``, or it is empty or damaged.
     """
-    if files := parquet_files(path):
-        return _plain_schema(files[0]).names
+    if files := parquet_files(path, split):
+        return _plain_schema(files[0])
     try:
-        return _arrow_columns(Path(path))
+        return _arrow_schema(Path(path))
     except (OSError, ValueError, KeyError) as error:
         raise LorascopeError(f"{path}: {_NO_DATA_SET} ({_one_line(error)})") from None
 
 
-def _arrow_columns(folder: Path) -> list[str]:
-    """Return the column names of what ``save_to_disk`` wrote; all splits of a DatasetDict have the same."""
+def _arrow_schema(folder: Path) -> pa.Schema:
+    """Return the schema of what ``save_to_disk`` wrote; all splits of a DatasetDict have the same columns."""
     states = [*folder.glob("state.json"), *sorted(folder.glob("*/state.json"))]
     if not states:
         raise FileNotFoundError("no state.json")
@@ -89,7 +105,7 @@ def _arrow_columns(folder: Path) -> list[str]:
     if not files:
         raise LorascopeError(f"{folder}: the data set is empty")
     with pa.OSFile(str(files[0])) as stream, pa.ipc.open_stream(stream) as reader:
-        return reader.schema.names
+        return reader.schema
 
 
 def _whole_files(dataset) -> list[str]:
@@ -221,24 +237,31 @@ def _source(
     if n_adapters == 0:
         raise LorascopeError(f"{where}: the data set is empty")
     first = next(batches())
-    matrices = [_matrix_info(name, as_float32(_one_chunk(first[name]), name)) for name in first.column_names]
+    matrices = [_matrix_info(name, _one_chunk(first[name]), where) for name in first.column_names]
     check_matrices(matrices, where)
+    unreadable: dict[int, str] = {}
 
     def arrays() -> Iterator[Batch]:
         start = 0
         for batch in batches():
-            yield {
-                name: as_float32(_one_chunk(batch[name]), f"{where}: column '{name}' from row {start}")
-                for name in batch.column_names
-            }
+            arrays = {}
+            for matrix in matrices:
+                column, shape = _one_chunk(batch[matrix.column]), (matrix.rows, matrix.cols)
+                arrays[matrix.column], problems = read_matrices(column, shape, f"{where}: '{matrix.column}'")
+                for row, problem in problems.items():
+                    unreadable.setdefault(start + row, f"column '{matrix.column}' {problem}")
+            yield arrays
             start += batch.num_rows
 
-    return Source(matrices, _adapter_table(table, n_adapters), arrays, {"path": where})
+    return Source(matrices, _adapter_table(table, n_adapters), arrays, {"path": where}, unreadable)
 
 
-def _matrix_info(column: str, values) -> MatrixInfo:
-    layer, side = parse_matrix_name(column)
-    return MatrixInfo(column, layer, side, *values.shape[1:])
+def _matrix_info(name: str, column: pa.Array, where: str) -> MatrixInfo:
+    layer, side = parse_matrix_name(name)
+    shape = common_shape(column, f"{where}: column '{name}'")
+    if shape is None:
+        raise LorascopeError(f"{where}: column '{name}' is empty in the first {len(column)} adapters")
+    return MatrixInfo(name, layer, side, *shape)
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

@@ -23,6 +23,8 @@ class Source:
         adapters: one row an adapter: ``adapter`` (id), then whatever the source knows about it.
         batches: yields the weights in row order, as column → float32 array [n, rows, cols].
         origin: where the data came from; goes into the manifest.
+        unreadable: row → why a matrix of the adapter cannot be read; filled as batches are, in which such a
+            matrix is NaN.
         fingerprints: uint64 [adapters], equal where adapters are; None leaves it to `prepare`, for which
             adapters are equal when all their weights are.
     """
@@ -31,4 +33,5 @@ class Source:
     adapters: pa.Table
     batches: Callable[[], Iterator[Batch]]
     origin: dict = field(default_factory=dict)
+    unreadable: dict[int, str] = field(default_factory=dict)
     fingerprints: np.ndarray | None = None

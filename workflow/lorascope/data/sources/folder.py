@@ -1,25 +1,22 @@
 """Source `folder`: adapter files of any family in a folder tree, labelled by a table or by their folders."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 
 from lorascope.adapters.files import find_adapter_files, read_adapter
 from lorascope.adapters.names import DOWN, UP, MatrixInfo
 from lorascope.data.fingerprint import SourceFile, folder_files
+from lorascope.data.rejected import Rejection
 from lorascope.data.same_update import same_updates
 from lorascope.data.sources.base import Batch, Source
 from lorascope.data.sources.folder_labels import Labelled, label_files
 from lorascope.data.sources.folder_parts import Part, Shapes, attention_shapes, padded, read_parts
 from lorascope.errors import LorascopeError
-from lorascope.files import atomic_path
 
-REJECTED_FILE = "rejected.csv"
 PARTS_FOLDER = "parts"
 # Headers looked at while a workflow is parsed: enough to know the common layers of any number of files.
 SAMPLED_FILES = 64
@@ -108,9 +105,10 @@ def load_folder(settings: dict, work_dir: str | Path, processes: int = 1) -> Sou
     labelled = label_files(root, labels_path(settings), settings["path_column"], settings["label"])
     parts = read_parts(root, labelled.files, shapes, settings["max_rank"], work_dir / PARTS_FOLDER, processes)
     rejected = sorted([*labelled.rejected, *(entry for part in parts for entry in part.rejected)])
-    _write_rejected(work_dir / REJECTED_FILE, rejected)
     n_accepted = sum(len(part.adapters) for part in parts)
-    _check_limit(root, work_dir, n_accepted, rejected, settings["max_rejected"])
+    rejection = Rejection(str(root), "file", n_accepted + len(rejected), rejected)
+    rejection.write(work_dir)
+    rejection.check(settings["max_rejected"], work_dir)
     ranks = {layer: max(part.ranks[layer] for part in parts if part.adapters) for layer in shapes}
     matrices = [
         matrix
@@ -126,9 +124,10 @@ def load_folder(settings: dict, work_dir: str | Path, processes: int = 1) -> Sou
             if part.adapters:
                 yield {matrix.column: padded(part, matrix) for matrix in matrices}
 
-    origin = {"path": str(root), "files": n_accepted + len(rejected), "rejected": len(rejected)}
+    origin = {"path": str(root), "files": rejection.total, "rejected": len(rejected)}
     sketches = np.concatenate([part.sketches for part in parts])
-    return Source(matrices, _adapter_table(labelled, parts), batches, origin, same_updates(sketches))
+    table = _adapter_table(labelled, parts)
+    return Source(matrices, table, batches, origin, fingerprints=same_updates(sketches))
 
 
 def _adapter_table(labelled: Labelled, parts: Sequence[Part]) -> pa.Table:
@@ -140,22 +139,3 @@ def _adapter_table(labelled: Labelled, parts: Sequence[Part]) -> pa.Table:
         if name not in table.column_names:
             table = table.append_column(name, pa.array([entry[name] for entry in about]))
     return table
-
-
-def _write_rejected(path: Path, rejected: Sequence[tuple[str, str]]) -> None:
-    columns = {"file": [file for file, _ in rejected], "reason": [reason for _, reason in rejected]}
-    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-    with atomic_path(path) as temp:
-        pa.csv.write_csv(table, os.fspath(temp))
-
-
-def _check_limit(root: Path, work_dir: Path, n_accepted: int, rejected: Sequence, limit: float) -> None:
-    total, listed = n_accepted + len(rejected), work_dir / REJECTED_FILE
-    if len(rejected) > limit * total:
-        file, reason = rejected[0]
-        raise LorascopeError(
-            f"{root}: {len(rejected)} of {total} files rejected, more than max_rejected ({limit:g}) allows; "
-            f"the first: {file}: {reason}; all: {listed}"
-        )
-    if not n_accepted:
-        raise LorascopeError(f"{root}: all {total} files rejected; see {listed}")
