@@ -33,6 +33,11 @@ LISTED += ("controls", "random_layers", "invariance")
 PACKAGES = ("lorascope", "numpy", "pyarrow", "scikit-learn", "scipy", "torch")
 
 METHODS = {
+    "corrections": (
+        "each interval is at 95 % by itself, those of places excepted; p-values are corrected where a column "
+        "ends in _holm, over what it says. Not corrected: rank_p of random layers, p of the "
+        "controls majority, norms and recipe (each must be beaten by itself)"
+    ),
     "seeds_interval": (
         "Student's t over seeds as a score interval (Wilson 1927), which stays a share; seeds that agree may "
         "differ by less than one answer. The luck of a training run, on these test adapters"
@@ -49,7 +54,9 @@ METHODS = {
         "exact two-sided sign-flip randomisation test over test units (Fisher 1935; null by convolution, "
         "Pagano & Tritchler 1983); the exact McNemar test when there is one seed"
     ),
-    "drop_correction": "Holm (1979) over the representations of one probe and layer set",
+    "drop_correction": (
+        "Holm (1979) over the representations of one probe and layer set; of mean drops, over their table"
+    ),
     "comparison": (
         "paired, on the same test units, which all cells share: test and interval as for the drop, "
         "Holm (1979) over the pairs of one layer set and probe"
