@@ -168,6 +168,7 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         write_json(out_dir / PASSPORT_FILE, known)
     stamp = {name: results[name] for name in ("settings", "keys", "versions", "sanity")}
     for name, table in summary.items():
+        table = without_negative_zeros(table)
         write_table(out_dir / f"{name}.parquet", table, stamp)
         write_bytes(out_dir / f"{name}.csv", csv_bytes(table))
     write_json(out_dir / RESULTS_FILE, _plain(results))
@@ -240,13 +241,33 @@ def csv_bytes(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
+def without_negative_zeros(table: pa.Table) -> pa.Table:
+    """Return the table with 0 for −0, which sums and negations leave behind and files would show."""
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        if pa.types.is_floating(field.type):
+            table = table.set_column(index, field, pc.add(column, 0.0))
+        elif pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type):
+            lists = [_tidy_lists(chunk) for chunk in column.chunks]
+            table = table.set_column(index, field, pa.chunked_array(lists, field.type))
+    return table
+
+
+def _tidy_lists(lists: pa.ListArray) -> pa.ListArray:
+    return pa.ListArray.from_arrays(
+        lists.offsets, pc.add(lists.values, 0.0), lists.type, mask=lists.is_null()
+    )
+
+
 def _plain(value: object) -> object:
-    """Make a value JSON: what is not a number (a diverged loss) becomes null."""
+    """Make a value JSON: what is not a number (a diverged loss) becomes null, and −0 becomes 0."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float):
+        return value + 0.0 if math.isfinite(value) else None
+    return value
 
 
 def _versions() -> dict[str, str]:
