@@ -7,12 +7,14 @@ import pytest
 from lorascope.errors import LorascopeError
 from lorascope.features.feature_file import feature_writer
 from lorascope.files import read_table, write_table
+from lorascope.probes.closed_form import ridge_scores, targets_of
 from lorascope.probes.importance import (
     ImportanceSettings,
     choose_learners,
     group_layers,
     write_importance,
 )
+from lorascope.probes.layer_blocks import read_layer_blocks
 
 STEM = "{}.attentions.{}.transformer_blocks.0.{}"
 LAYERS = [
@@ -151,6 +153,48 @@ def test_too_few_to_leave_any_out_are_asked_what_they_taught(tmp_path):
     list(write_importance([features], adapters, LAYERS, SETTINGS, tmp_path, {}))
     row = read_table(tmp_path / "answers.parquet").to_pylist()[0]
     assert row["right_folds"] == row["right_test"]
+
+
+def test_no_learner_is_asked_about_what_it_taught(tmp_path):
+    """Features know nothing, and are nearly as many as learners: who is asked what it taught knows it."""
+    answers, *_ = ask(tmp_path, adapters=60, telling=())
+    every = of(answers, "all")[0]
+    assert np.mean(every["right_folds"]) < 0.55
+    for row in of(answers, "layer") + of(answers, "group") + of(answers, "without group"):
+        assert np.mean(row["right_folds"]) < 0.65
+
+
+def test_answers_in_the_folds_are_those_of_a_probe_without_the_fold(tmp_path):
+    features, adapters = make_study(tmp_path, groups=17)
+    settings = ImportanceSettings("delta_gram", 4, (), (), 1, 500, (1.0,))
+    list(write_importance([features], adapters, LAYERS, settings, tmp_path, {}))
+    answers = of(read_table(tmp_path / "answers.parquet").to_pylist(), "layer")
+    learners = choose_learners(read_table(adapters), settings)
+    asked = np.arange(len(learners.rows)) < learners.n_learners
+    blocks = read_layer_blocks([features], LAYERS, learners.rows, asked, keep_proportions=True)
+    classes = learners.classes[asked]
+    targets = targets_of(classes, 3)
+    for place, row in enumerate(answers):
+        x = blocks.side_by_side([place])[asked]
+        right = np.zeros(len(x), bool)
+        for fold in range(4):
+            out = learners.folds == fold
+            scores, _ = ridge_scores(x[~out], targets[~out], x[out], (1.0,))
+            right[out] = scores.argmax(axis=1) == classes[out]
+        assert row["right_folds"] == right.tolist()
+
+
+def test_a_class_with_one_learner_takes_no_folds_from_the_others(tmp_path):
+    make_study(tmp_path)
+    table = read_table(tmp_path / "adapters.parquet").to_pandas()
+    table.loc[0, "label"] = "alone"
+    learners = choose_learners(pa.Table.from_pandas(table, preserve_index=False), SETTINGS)
+    assert len(np.unique(learners.folds)) == 4
+    # Two groups make two folds, and one cannot be left out.
+    for groups, folds in ((2, 2), (1, 1)):
+        table["group"] = [f"g{row % groups}" for row in range(len(table))]
+        learners = choose_learners(pa.Table.from_pandas(table, preserve_index=False), SETTINGS)
+        assert len(np.unique(learners.folds)) == folds
 
 
 def test_a_layer_that_is_not_there_is_named(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from lorascope.files import read_table, write_table
 from lorascope.probes.train import load_cell, train_block
@@ -135,3 +136,16 @@ def test_rows_tell_the_cell_and_its_size(files, tmp_path):
     (run,) = read_table(tmp_path / "cell/seeds-3-3.runs.parquet").to_pylist()
     assert {name: run[name] for name in NAMES} == NAMES
     assert (run["seed"], run["features"], run["layers"]) == (3, 2, 1)
+
+
+def test_the_training_part_is_scored_as_the_others_are(files, tmp_path):
+    """Where all parts are the same adapters, all scores are the same."""
+    table = read_table(files / "adapters.parquet")
+    write_table(files / "adapters.parquet", table.set_column(1, "split", pa.array(["all"] * 40)))
+    block(files, tmp_path / "cell", [3])
+    (run,) = read_table(tmp_path / "cell/seeds-3-3.runs.parquet").to_pylist()
+    (details,) = read_table(tmp_path / "cell/seeds-3-3.details.parquet").to_pylist()
+    for score in ("accuracy", "f1", "precision", "recall", "loss"):
+        assert run[f"train_{score}"] == run[f"test_{score}"]
+    certainty = np.array(details["test_probabilities"]).reshape(40, 2)[:, 1]
+    assert run["train_auroc"] == pytest.approx(roc_auc_score(np.arange(40) % 2, certainty))

@@ -9,9 +9,10 @@ import pytest
 
 from lorascope.errors import LorascopeError
 from lorascope.files import read_json, read_metadata, read_table, write_json, write_table
+from lorascope.probes.metrics import cross_entropy
 from lorascope.report import latex
 from lorascope.report.summary import load_summary
-from lorascope.stats.aggregate import aggregate
+from lorascope.stats.aggregate import aggregate, csv_bytes, without_negative_zeros
 from lorascope.stats.cells import CURVES, TRAINED_METRICS
 from lorascope.stats.dictionary import TABLES as EVERY_TABLE
 from lorascope.stats.intervals import seeds_interval
@@ -321,3 +322,19 @@ def test_the_first_layer_set_is_the_reference_of_everything(tmp_path):
     summary = load_summary(tmp_path / "out")
     assert summary.question == "all"
     assert r"visual $\rightarrow$ all" in latex.tables(summary)["drops"]
+
+
+def test_no_file_shows_a_negative_zero():
+    lists = pa.array([[-0.0, 1.0], None, [], [-0.0]], pa.list_(pa.float64()))
+    table = pa.table(
+        {"a": [-0.0, None, -1.0, 2.0], "b": lists, "c": ["-0", "x", "y", "z"], "d": [0, 1, 2, 3]}
+    )
+    tidy = without_negative_zeros(table)
+    assert tidy.equals(table)
+    assert not np.signbit(tidy["a"][0].as_py())
+    assert not np.signbit(tidy["b"].to_pylist()[0] + tidy["b"].to_pylist()[3]).any()
+    assert csv_bytes(tidy).decode().splitlines()[1] == '0,"0 1","-0",0'
+
+
+def test_a_certain_run_has_no_loss():
+    assert not np.signbit(cross_entropy(np.zeros((3, 2)), np.array([0, 1, 0])))

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy import stats
 
 from lorascope.files import read_json, read_metadata, read_table, write_json, write_table
 from lorascope.report.cautions import cautions, controls_line, passport_facts, passport_line, random_line
@@ -10,6 +11,8 @@ from lorascope.report.control_rows import control_rows
 from lorascope.report.numbers import drift
 from lorascope.report.summary import load_summary
 from lorascope.stats.aggregate import aggregate
+from lorascope.stats.controls import above_p, one_more_p, rank_p
+from lorascope.stats.paired import holm
 from synthetic_study import make_study
 
 ACCURACIES = {
@@ -62,9 +65,15 @@ def test_controls_pass_where_the_study_knows_more(study, tmp_path):
     assert cautions(summary) == []
     assert "the recipe only vacuous" in controls_line(summary)
     assert "none of" in controls_line(summary)
-    (norms,) = [
-        row for row in summary.results["controls"] if row["layer_set"] == "all" and row["control"] == "norms"
-    ]
+    norms, on_visual = (
+        row
+        for layer_set in ("all", "visual")
+        for row in summary.results["controls"]
+        if (row["control"], row["layer_set"]) == ("norms", layer_set)
+    )
+    assert on_visual["best_layer_set"] == "visual"
+    visual = summary.cell(("delta_gram", "mlp"), "visual")
+    assert on_visual["best_accuracy"] == pytest.approx(visual["test_accuracy_mean"])
     best = summary.best
     assert norms["best_representation"] == best["representation"] == "delta_gram"
     assert norms["best_accuracy"] == pytest.approx(best["test_accuracy_mean"])
@@ -111,6 +120,43 @@ def test_a_drop_is_judged_by_random_layers(study, tmp_path, share, expected):
     assert row["drop"] == pytest.approx(row["reference_accuracy"] - row["accuracy"])
     assert row["difference"] == pytest.approx(row["drop"] - row["random_drop"])
     assert "Random layers (ridge, delta_gram)" in random_line(summary)
+
+
+def test_random_layers_are_corrected_for_their_number(study, tmp_path):
+    rewrite(study, scoring("random_layers", 0.45, representation="delta_gram"))
+    rows = summarised(study, tmp_path).results["random_layers"]
+    assert [row["p_holm"] for row in rows] == pytest.approx(holm([row["p"] for row in rows]))
+    for row in rows:
+        assert (row["status"] == "as random") == (row["p_holm"] >= 0.05)
+
+
+def test_a_rank_counts_the_layer_set_itself():
+    """Of 39 random sets and the layer set any is the lowest in one case of 40, and the highest in another."""
+    drawn = np.arange(39.0)
+    assert rank_p(drawn, -1.0) == rank_p(drawn, 39.0) == pytest.approx(2 / 40)
+    assert rank_p(drawn, 0.5) == pytest.approx(2 * 2 / 40)
+    assert rank_p(drawn, 19.0) == 1
+    assert rank_p(np.full(39, 0.5), 0.5) == 1
+
+
+def test_one_more_draw_is_students():
+    drawn = np.random.default_rng(0).normal(0.5, 0.1, 20)
+    expected = 2 * stats.t.sf((0.8 - drawn.mean()) / (drawn.std(ddof=1) * np.sqrt(1 + 1 / 20)), 19)
+    assert one_more_p(drawn, 0.8, 1000) == pytest.approx(expected)
+    assert one_more_p(drawn, 2 * drawn.mean() - 0.8, 1000) == pytest.approx(expected)
+    # Draws that agree may differ by less than an answer.
+    assert one_more_p(np.full(20, 0.5), 0.5, 10) == 1
+    assert 0 < one_more_p(np.full(20, 0.5), 0.6, 10) < 0.05
+
+
+def test_unequal_classes_are_no_leak():
+    """The commonest class of training has few test adapters: chance is 0.1; who knows nothing scores 0.3."""
+    rng = np.random.default_rng(1)
+    truth = np.repeat([0, 1, 2], [2, 9, 9])
+    named = rng.integers(0, 3, (40, 20))
+    assert above_p(named == truth, truth) > 0.05
+    named[:, 5:8] = truth[5:8]
+    assert above_p(named == truth, truth) < 0.001
 
 
 def test_controls_that_failed_to_run_are_named(study, tmp_path):

@@ -33,6 +33,7 @@ def test_layers_are_ranked_by_left_out_answers(summary):
     assert all(row["rank_low"] == row["rank"] == row["rank_high"] for row in layers)
     assert layers[0]["learners"] == layers[0]["learner_units"] == LEARNERS
     assert layers[0]["test_adapters"] == TESTED
+    assert layers[0]["folds"] == 5
 
 
 def test_ranks_of_equal_layers_are_shared_and_open():

@@ -29,7 +29,7 @@ def print_prediction(card: Card, cell: FinishedCell, study: FinishedStudy, calib
     console.print(_set_words(card, calibration), markup=False)
     layers = Table.grid(padding=(0, 2))
     for effect in card.layers[:SHOWN]:
-        layers.add_row(Text(effect.layer), f"{effect.loss:+.2f}")
+        layers.add_row(Text(effect.layer), f"{round(effect.loss, 2) + 0.0:+.2f}")
     console.print("layers that decided (log-odds that go without the layer)")
     console.print(layers)
     where = f"{cell.representation}, {cell.layer_set} layers, {cell.probe}, {plural(len(cell.seeds), 'seed')}"

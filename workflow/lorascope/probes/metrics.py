@@ -55,4 +55,5 @@ def auroc(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def cross_entropy(log_probabilities: np.ndarray, truth: np.ndarray) -> float:
     """Return the mean negative log-likelihood (nats) of the true classes; input [n, n_classes]."""
-    return float(-log_probabilities[np.arange(len(truth)), truth].mean(dtype=np.float64))
+    # Subtracted from 0, because the negative of 0 is −0.
+    return float(0.0 - log_probabilities[np.arange(len(truth)), truth].mean(dtype=np.float64))

@@ -43,6 +43,11 @@ LISTED += ("controls", "random_layers", "invariance")
 PACKAGES = ("lorascope", "pyarrow")
 
 METHODS = {
+    "corrections": (
+        "each interval is at 95 % by itself, those of places excepted; p-values are corrected where a column "
+        "ends in _holm, over what it says. Not corrected: rank_p of random layers, p of the "
+        "controls majority, norms and recipe (each must be beaten by itself)"
+    ),
     "seeds_interval": (
         "Student's t over seeds as a score interval (Wilson 1927), which stays a share; seeds that agree may "
         "differ by less than one answer. The luck of a training run, on these test adapters"
@@ -59,7 +64,9 @@ METHODS = {
         "exact two-sided sign-flip randomisation test over test units (Fisher 1935; null by convolution, "
         "Pagano & Tritchler 1983); the exact McNemar test when there is one seed"
     ),
-    "drop_correction": "Holm (1979) over the representations of one probe and layer set",
+    "drop_correction": (
+        "Holm (1979) over the representations of one probe and layer set; of mean drops, over their table"
+    ),
     "comparison": (
         "paired, on the same test units, which all cells share: test and interval as for the drop, "
         "Holm (1979) over the pairs of one layer set and probe"
@@ -172,6 +179,7 @@ def aggregate(study: dict, out_dir: str | Path) -> Path:
         write_json(out_dir / PASSPORT_FILE, known)
     stamp = {name: results[name] for name in ("settings", "keys", "versions", "sanity")}
     for name, table in summary.items():
+        table = without_negative_zeros(table)
         write_table(out_dir / f"{name}.parquet", table, stamp)
         write_bytes(out_dir / f"{name}.csv", csv_bytes(table))
     write_json(out_dir / RESULTS_FILE, _plain(results))
@@ -246,13 +254,33 @@ def csv_bytes(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
+def without_negative_zeros(table: pa.Table) -> pa.Table:
+    """Return the table with 0 for −0, which sums and negations leave behind and files would show."""
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        if pa.types.is_floating(field.type):
+            table = table.set_column(index, field, pc.add(column, 0.0))
+        elif pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type):
+            lists = [_tidy_lists(chunk) for chunk in column.chunks]
+            table = table.set_column(index, field, pa.chunked_array(lists, field.type))
+    return table
+
+
+def _tidy_lists(lists: pa.ListArray) -> pa.ListArray:
+    return pa.ListArray.from_arrays(
+        lists.offsets, pc.add(lists.values, 0.0), lists.type, mask=lists.is_null()
+    )
+
+
 def _plain(value: object) -> object:
-    """Make a value JSON: what is not a number (a diverged loss) becomes null."""
+    """Make a value JSON: what is not a number (a diverged loss) becomes null, and −0 becomes 0."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float):
+        return value + 0.0 if math.isfinite(value) else None
+    return value
 
 
 def _versions() -> dict[str, str]:

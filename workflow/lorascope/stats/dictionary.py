@@ -255,6 +255,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
     "mean_drops": {
         **_DROP,
         "representations": "representations that are averaged, each with the same weight",
+        "p_holm": "p, Holm-corrected over the rows",
     },
     "comparisons": {
         "representation": "the more accurate representation",

@@ -40,6 +40,7 @@ MEAN_DROPS_SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("dataset", "probe", "reference", "layer_set")),
         ("representations", pa.list_(pa.string())),
         *_COMPARED,
+        ("p_holm", _NUMBERS),
         *_COUNTS,
     ]
 )
@@ -58,11 +59,13 @@ def drops_table(cells: list[Cell], adapters: Adapters) -> pa.Table:
 def mean_drops_table(cells: list[Cell], adapters: Adapters) -> pa.Table:
     """One row a probe and layer set: the drop of the accuracy averaged over representations.
 
-    Representations are averaged within each adapter before units are resampled: they share the adapters, so
-    that averaging their intervals would count each adapter many times.
+    Representations are averaged within each adapter first: they share the adapters, so that averaging their
+    intervals would count each adapter many times. ``p_holm`` is Holm-corrected over the rows.
     """
     rows = [_mean_row(key, pairs, adapters) for key, pairs in _families(cells)]
-    return pa.Table.from_pylist([row for row in rows if row], MEAN_DROPS_SCHEMA)
+    found = [row for row in rows if row]
+    holm_columns(found, "p")
+    return pa.Table.from_pylist(found, MEAN_DROPS_SCHEMA)
 
 
 def _families(cells: list[Cell]) -> list[tuple[tuple[str, str], list[tuple[Cell, Cell]]]]:

@@ -156,7 +156,7 @@ def _draw_parts(axes: Axes, cell: dict | None, y: float, style: Series) -> None:
     for position, (part, alpha) in enumerate(PARTS.items()):
         share = 100 * cell[f"{part}_accuracy_mean"]
         axes.barh(y + 0.27 * (position - 1), share, 0.24, color=style.colour, alpha=alpha, linewidth=0)
-    gap = f"{-100 * cell['train_test_gap'] + 0:+.0f}".replace("-", "−")
+    gap = f"{round(-100 * cell['train_test_gap']):+d}".replace("-", "−")
     end = 100 * cell["test_accuracy_mean"] + 2
     axes.text(end, y + 0.27, gap, size=6, color=INK, va="center")
 
