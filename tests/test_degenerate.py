@@ -163,12 +163,12 @@ def tables_of(folder, case, representations):
     """Run a study up to its tables, check that they hold nothing but numbers; return results and plan."""
     write(Path(folder, "set"), case.factors, case.labels, **case.columns)
     plan = run_to_tables(study(case, representations))
-    for path in Path(plan.folder("made", "summary")).glob("*.parquet"):
+    for path in Path(plan.named("made", "summary")).glob("*.parquet"):
         table = pq.read_table(path)
         for name in table.column_names:
             if pa.types.is_floating(table[name].type):
                 assert not pc.any(pc.is_nan(table[name])).as_py(), (path, name)
-    return read_json(plan.folder("made", "summary", "results.json")), plan
+    return read_json(plan.named("made", "summary", "results.json")), plan
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[case.__name__ for case in CASES])
@@ -204,7 +204,7 @@ def test_the_certificate_says_what_it_could_not_measure(make, name, reason, tmp_
         # It is not the page's last word, but it has one.
         assert results["analyses"]["adapter_map"]["status"] == "not measurable"
         write_page(plan)
-        page = Path(plan.folder("made", "report", "index.html")).read_text()
+        page = Path(plan.named("made", "report", "index.html")).read_text()
         assert f"not measurable: {TOO_FEW}" in page
         assert "not measurable: adapter map: the updates of all training adapters point the same way" in page
 

@@ -325,13 +325,14 @@ def test_sets_are_calibrated_on_the_test_part(study):
 
 def test_too_few_test_adapters_and_none_kept_apart_are_not_measurable(study, monkeypatch):
     cell = study.choose()
-    few = replace(study.tested(), test_units=np.arange(12) // 2)
+    tested = study.tested()
+    few = replace(tested, units={**tested.units, "test": np.arange(12) // 2})
     monkeypatch.setattr(study, "tested", lambda: few)
     assert calibrate(study, cell) == Calibration(None, 6, "adapter")
     (card,) = predict(study, cell, adapters_of(study, study.part("test")[:1]))
     assert card.conformal_set is None
     print_prediction(card, cell, study, calibrate(study, cell))
-    whole = replace(few, test_units=np.arange(12), sanity=True)
+    whole = replace(tested, sanity=True)
     monkeypatch.setattr(study, "tested", lambda: whole)
     assert calibrate(study, cell).threshold is None
 
