@@ -1,6 +1,7 @@
 """The seed-batched MLP against torch.nn and torch.optim, and the promises that it makes."""
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,41 +28,55 @@ def blobs(n_train=70, features=8, classes=3, spread=1.0, seed=0):
     return parts
 
 
-def reference_network(network: networks.Network, dropout: float) -> nn.Sequential:
+class Masked(nn.Module):
+    """Dropout by a mask that is set from outside."""
+
+    def forward(self, x):
+        return x * self.mask if self.training else x
+
+
+def reference_network(network: networks.Network, widths: list[int]) -> nn.Sequential:
     """Return the same network as torch.nn modules with the weights of the first seed."""
     layers = []
-    for weight, gain in zip(network.weights, network.gains, strict=False):
-        linear = nn.Linear(weight.shape[1], weight.shape[2], bias=False)
+    for weight, (fan_in, width) in zip(network.weights, pairwise(widths[:-1]), strict=False):
+        linear = nn.Linear(fan_in, width, bias=False)
         linear.weight.data = weight[0].detach().T.clone()
-        norm = nn.BatchNorm1d(gain.shape[2])
-        layers += [linear, norm, nn.ReLU(), nn.Dropout(dropout)]
-    last = nn.Linear(network.weights[-1].shape[1], network.weights[-1].shape[2])
+        layers += [linear, nn.BatchNorm1d(width), nn.ReLU(), Masked()]
+    last = nn.Linear(*widths[-2:])
     last.weight.data = network.weights[-1][0].detach().T.clone()
     last.bias.data = network.bias[0, 0].detach().clone()
     return nn.Sequential(*layers, last)
 
 
-def test_training_equals_torch_modules_and_torch_adam():
-    """Without dropout (whose draws differ), five steps of the same batches give the same network."""
-    settings = MLPSettings(hidden=(16, 12), dropout=0.0, learning_rate=0.01, weight_decay=0.1)
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_training_equals_torch_modules_and_torch_adam(dropout):
+    """The same batches and dropout masks give the same losses and answers, step by step."""
+    torch.manual_seed(0)
+    settings = MLPSettings(hidden=(16, 12), dropout=dropout, learning_rate=0.01, weight_decay=0.1)
     parts = blobs()
     data = {name: (torch.from_numpy(p.features), torch.from_numpy(p.classes)) for name, p in parts.items()}
     ours = mlp.Training(data, 3, settings, [7], "cpu")
-    reference = reference_network(ours.network, 0.0)
+    reference = reference_network(ours.network, [8, 16, 12, 3])
     optimizer = torch.optim.Adam(reference.parameters(), lr=0.01, weight_decay=0.1)
     x, classes = data["train"]
-    for start in range(0, 60, 12):
+    for start in [*range(0, 60, 12)] * 3:
         rows = slice(start, start + 12)
+        masks = ours._dropout_masks(12)
+        for module, mask in zip([m for m in reference if isinstance(m, Masked)], masks, strict=True):
+            module.mask = mask[0]
         loss = nn.functional.cross_entropy(reference(x[rows]), classes[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        own = ours._step(x[None, rows], classes[None, rows])
-        assert own.item() == pytest.approx(loss.item(), rel=1e-4)
+        (own,) = ours.network.training_step(x[None, rows], classes[None, rows], masks)
+        ours._move()
+        assert own.mean().item() == pytest.approx(loss.item(), rel=1e-4)
     reference.eval()
-    expected = reference(data["test"][0])
     np.testing.assert_allclose(
-        ours.network.inference_pass(data["test"][0])[0], expected.detach(), rtol=2e-3, atol=2e-3
+        ours.network.inference_pass(data["test"][0])[0],
+        reference(data["test"][0]).detach(),
+        rtol=2e-3,
+        atol=2e-3,
     )
 
 

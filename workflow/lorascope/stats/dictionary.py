@@ -397,8 +397,8 @@ _PRACTICE = {
     "over folds: not applicable to a fixed split",
     "paired comparison": "`drops` (layer sets), `comparisons` (representations): same adapters, same seeds",
     "layer arms": "one row in `drops` per layer set of the study; `random_layers` holds as many random ones",
-    "calibration": "ECE, Brier, log-likelihood, `reliability`, at the `temperature` of each run; conformal sets of new "
-    "files (`lorascope predict`), calibrated on the test part; abstention: not computed",
+    "calibration": "ECE, Brier, log-likelihood, `reliability`, at each run's `temperature`; conformal sets "
+    "of new files (`lorascope predict`), calibrated on the test part; abstention: not computed",
     "robustness": "`invariance`: refactoring, float16 and int8 on the study's own adapters",
     "learning curve over data-set sizes": "`sizes`: nested shares of the training part; "
     "several data sets side by side by the target `scaling`",
