@@ -399,14 +399,14 @@ _PRACTICE = {
     "units of all intervals and tests",
     "overlap of images": "`passport` counts images, groups, concepts and equal updates that two parts share; "
     "groups tie adapters of one image source",
-    "leakage controls": "`controls`: norms only, recipe only, dealt labels; permutation baseline in `cells`",
+    "leakage controls": "`controls`: norms only, recipe only, permuted labels; permutation baseline in `cells`",
     "uncertainty": "interval over seeds, test-set interval, permutation p, Holm over every family but those "
     "named under Methods; measured coverage: [coverage](coverage.md); spread over folds: not applicable to a "
     "fixed split",
     "paired comparison": "`drops` (layer sets), `comparisons` (representations): same adapters, same seeds",
     "layer arms": "one row in `drops` per layer set of the study; `random_layers` holds as many random ones",
-    "calibration": "ECE, Brier, log-likelihood, `reliability`, at the `temperature` of each run; conformal "
-    "sets of new files (`lorascope predict`), calibrated on the test part; abstention: not computed",
+    "calibration": "ECE, Brier, log-likelihood, `reliability`, at each run's `temperature`; conformal sets "
+    "of new files (`lorascope predict`), calibrated on the test part; abstention: not computed",
     "robustness": "`invariance`: refactoring, float16 and int8 on the study's own adapters",
     "learning curve over data-set sizes": "`sizes`: nested shares of the training part; "
     "several data sets side by side by the target `scaling`",
