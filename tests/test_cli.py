@@ -331,6 +331,7 @@ def test_progress_as_a_grid_and_as_json(tmp_path, capsys):
         ("control", 0),
         ("train", 0),
         ("aggregate", 0),
+        ("keep_probes", 0),
         ("page", 0),
     ]
     assert found["run"] == {"began": None, "cores": None, "left_seconds": None}

@@ -399,7 +399,7 @@ _PRACTICE = {
     "units of all intervals and tests",
     "overlap of images": "`passport` counts images, groups, concepts and equal updates that two parts share; "
     "groups tie adapters of one image source",
-    "leakage controls": "`controls`: norms only, recipe only, permuted labels; permutation baseline in `cells`",
+    "leakage controls": "`controls`: norms, recipe, permuted labels; permutation baseline in `cells`",
     "uncertainty": "interval over seeds, test-set interval, permutation p, Holm over every family but those "
     "named under Methods; measured coverage: [coverage](coverage.md); spread over folds: not applicable to a "
     "fixed split",
