@@ -3,6 +3,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,7 +16,8 @@ from lorascope.report.summary import load_summary
 from lorascope.stats.aggregate import aggregate, csv_bytes, without_negative_zeros
 from lorascope.stats.cells import CURVES, TRAINED_METRICS
 from lorascope.stats.dictionary import TABLES as EVERY_TABLE
-from lorascope.stats.intervals import seeds_interval
+from lorascope.stats.intervals import accuracy_interval, seeds_interval
+from lorascope.stats.paired import holm
 from synthetic_study import default_accuracies, make_study
 
 FAILED_LOG = (
@@ -338,3 +340,40 @@ def test_no_file_shows_a_negative_zero():
 
 def test_a_certain_run_has_no_loss():
     assert not np.signbit(cross_entropy(np.zeros((3, 2)), np.array([0, 1, 0])))
+
+
+def test_mean_drops_are_corrected_over_their_table(tmp_path):
+    accuracies = {("all", "stats"): 0.8, ("visual", "stats"): 0.7, ("text", "stats"): 0.65}
+    results = results_of(small_study(tmp_path / "in", accuracies=accuracies), tmp_path / "out")
+    rows = results["mean_drops"]
+    assert len(rows) == 2
+    assert [row["p_holm"] for row in rows] == pytest.approx(holm([row["p"] for row in rows]))
+    assert rows[0]["p_holm"] > rows[0]["p"]
+
+
+def test_recalls_and_bins_have_intervals_over_units(tmp_path):
+    """Of grouped adapters, all seeds: a unit counts once, whatever its adapters and seeds."""
+    study = small_study(tmp_path / "in", groups=9, adapters=300)
+    record = record_of(results_of(study, tmp_path / "out"), "all", "stats")
+    table = read_table(study["adapters"]).to_pandas()
+    entry = entry_of(study, "all", "stats")
+    for part in ("validation", "test"):
+        own = table[table["split"] == part]
+        truth = pd.factorize(own["label"], sort=True)[0]
+        units = pd.factorize(own["group"])[0]
+        probabilities = np.array(raw(entry, "details", f"{part}_probabilities")).reshape(2, len(own), 3)
+        right = probabilities.argmax(axis=2) == truth
+        bins = np.ceil(probabilities.max(axis=2).astype(np.float64) * 15) - 1
+        for row in (row for row in record["reliability"] if row["part"] == part):
+            inside = bins == round(row["low"] * 15)
+            by_unit = [
+                [each[:, units == unit].sum() for unit in range(9)] for each in (right & inside, inside)
+            ]
+            found = np.array(by_unit)[:, np.array(by_unit[1]) > 0]
+            assert (row["accuracy_low"], row["accuracy_high"]) == pytest.approx(accuracy_interval(*found)[:2])
+    for code, row in enumerate(record["per_class"]):
+        own = (truth == code).nonzero()[0]
+        sizes = np.bincount(units[own])
+        hits = np.bincount(units[own], right[:, own].mean(axis=0))[sizes > 0]
+        expected = accuracy_interval(hits, sizes[sizes > 0])
+        assert (row["recall_adapters_low"], row["recall_adapters_high"]) == pytest.approx(expected[:2])

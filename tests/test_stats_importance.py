@@ -45,6 +45,18 @@ def test_ranks_of_equal_layers_are_shared_and_open():
     assert (high[:2] == 3).all()
 
 
+def test_places_allow_for_all_other_layers_at_once():
+    """A difference that two layers alone would show is no longer measurable among forty."""
+    good = np.arange(200) < 100
+    fair = np.arange(200) < 94
+    both = np.stack([good, fair]).astype(float)
+    assert rank_intervals(both, np.ones(200))[0].tolist() == [1, 2]
+    many = np.stack([good, *[fair] * 39]).astype(float)
+    low, high = rank_intervals(many, np.ones(200))
+    assert set(low) == {1}
+    assert set(high) == {40}
+
+
 def test_a_group_is_worth_what_the_others_lose_without_it(summary):
     groups = {row["block"]: row for row in rows(summary, "layer_groups")}
     assert groups["mid_block"]["loss"] == pytest.approx(0.3)

@@ -179,3 +179,40 @@ def test_many_comparisons_at_once_are_each_by_itself():
         interval = paired_difference(row, rows[0], 3, units).interval
         assert (low[place], high[place]) == pytest.approx(interval[:2])
     assert difference_ends(hits, hits[0], sizes, 0.99)[0][1] < low[1]
+
+
+def by_hand(first, second, sizes):
+    """Accuracies and covariance of their errors, unit by unit, half pseudo-units as eight halves of one."""
+    units = [(1.0, *each) for each in zip(first, second, sizes, strict=True)]
+    shares = [(one - two) / size for _, one, two, size in units]
+    differing = [share**2 for share in shares if share != 0]
+    typical = np.sqrt((4 + sum(differing)) / (4 + len(differing)))
+    average = sum(sizes) / len(sizes)
+    for one, two in itertools.product((0, 1), repeat=2):
+        units.append((0.5, one * typical * average, two * typical * average, average))
+    total = sum(weight * size for weight, _, _, size in units)
+    accuracies = [sum(unit[0] * unit[side] for unit in units) / total for side in (1, 2)]
+    covariance = np.zeros((2, 2))
+    for weight, *right, size in units:
+        residuals = [own - accuracy * size for own, accuracy in zip(right, accuracies, strict=True)]
+        covariance += weight * np.outer(residuals, residuals) / (1 - size / total) / total**2
+    return accuracies, covariance
+
+
+def test_intervals_by_hand():
+    sizes = np.array([1, 3, 2, 5, 2, 1])
+    units = np.repeat(np.arange(6), sizes)
+    rng = np.random.default_rng(7)
+    first, second = rng.binomial(4, 0.9, len(units)), rng.binomial(4, 0.6, len(units))
+    drop = paired_drop(first, second, 4, units)
+    right = [np.bincount(units, each) / 4 for each in (first, second)]
+    (one, two), covariance = by_hand(*right, sizes)
+    kish = sizes.sum() ** 2 / (sizes**2).sum()
+    quantile = stats.t.ppf(0.975, kish**2 / (6 - kish))
+    half = quantile * np.sqrt(np.array([1, -1]) @ covariance @ np.array([1, -1]))
+    assert drop.absolute_interval[:2] == pytest.approx((one - two - half, one - two + half))
+    # At Fieller's ends the ratio's residual is as far from 0 as its quantile allows.
+    for end in drop.relative_interval[:2]:
+        weights = np.array([1 - end, -1])
+        distance = weights @ (one, two) / np.sqrt(weights @ covariance @ weights)
+        assert abs(distance) == pytest.approx(quantile)
