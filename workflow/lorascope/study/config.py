@@ -21,7 +21,7 @@ from lorascope.study.command_line import read_overrides, typed
 # The rules of the workflow; a data set's name becomes a target beside them.
 RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "passport", "fit", "extract", "train")
 RULES += ("control", "rank_layers", "adapter_map", "scale", "scaling_figure", "stamp", "aggregate", "page")
-RULES += ("sparse_images", "sparse_train", "sparse_stamp", "sparse_compare", "sparse_page")
+RULES += ("unusable", "sparse_images", "sparse_train", "sparse_stamp", "sparse_compare", "sparse_page")
 TARGETS = {
     *REPRESENTATIONS,
     *LAYER_REPRESENTATIONS,
