@@ -5,11 +5,13 @@ import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import published
+from adapter_folder import write_tree
 from lorascope.features.registry import of_matrices, parts
 from lorascope.study.analyses import importance
 from lorascope.study.config import load_config, read_config
@@ -253,20 +255,72 @@ def test_planning_leaves_the_settings_as_they_were(study):
 
 def test_what_is_wrong_with_the_data_is_said_before_anything_runs(study, refused, tmp_path):
     with refused("absent: no such folder"):
-        study({"path": str(tmp_path / "absent")}).check()
+        study({"path": str(tmp_path / "absent")}).check_dataset("mine")
     with refused("mine: layer set 'ff': no layer matches"):
-        study(layer_patterns={"ff": "*.ff.*"}, layer_sets=["ff"]).check()
+        study(layer_patterns={"ff": "*.ff.*"}, layer_sets=["ff"]).check_dataset("mine")
     with refused("zoo: unknown (setting|key) 'adaptors'"):
         Plan(load_config({"datasets": {"zoo": {"source": "zoo", "adaptors": 3}}})).check()
+    with refused("mine: no label column 'class'; there are: adapter, category_label, category_name, folder"):
+        study({"label": "class"}).check_dataset("mine")
+    with refused("mine: no group column 'leaf'; there are: adapter, category_label"):
+        study({"group": "leaf"}).check_dataset("mine")
+
+
+def test_columns_known_to_be_empty_are_refused_before_anything_runs(tmp_path, refused):
+    weights = dict(list(published.make_weights(4, published.NARROW).items())[:2])
+    columns = {"nothing": pa.nulls(4), "some": ["a", None, None, "b"], "all": ["a", "b", "a", "b"]}
+    published.make_dataset(weights, columns).to_parquet(tmp_path / "set" / "all.parquet")
+    settings = {"source": "disk", "path": str(tmp_path / "set"), "label": "all"}
+    for column, words in (("nothing", "all rows|4 row"), ("some", r"2 row\(s\)")):
+        for role in ("label", "group"):
+            plan = Plan(load_config({"dataset": "mine", "datasets": {"mine": {**settings, role: column}}}))
+            with refused(f"mine: {role} column '{column}' is empty in ({words}).*; choose another"):
+                plan.check_dataset("mine")
+    Plan(load_config({"dataset": "mine", "datasets": {"mine": settings}})).check_dataset("mine")
+
+
+def test_columns_of_adapter_files_are_looked_up_before_anything_runs(tmp_path, refused):
+    write_tree(tmp_path / "loras", 2)
+    (tmp_path / "loras" / "labels.csv").write_text("path,kind,leaf,nothing\ncat/000.safetensors,cat,a,\n")
+    base = {"source": "folder", "path": str(tmp_path / "loras")}
+
+    def check(**settings):
+        plan = Plan(load_config({"dataset": "mine", "datasets": {"mine": {**base, **settings}}}))
+        plan.check_dataset("mine")
+
+    check()
+    check(group="family")
+    check(labels="labels.csv", label="kind", group="leaf")
+    with refused("mine: no label column 'kind'; there are: adapter, label, family"):
+        check(label="kind")
+    with refused("labels.csv: no column 'label'; there are: path, kind, leaf, nothing"):
+        check(labels="labels.csv")
+    with refused("mine: no group column 'twig'; there are: .*leaf"):
+        check(labels="labels.csv", label="kind", group="twig")
+    with refused("mine: label column 'nothing' is empty in all rows"):
+        check(labels="labels.csv", label="nothing")
+
+
+def test_a_data_set_that_cannot_be_used_is_left_out(study, tmp_path):
+    broken = {"source": "disk", "path": str(tmp_path / "absent")}
+    config = study().config
+    plan = Plan(
+        {**config, "dataset": ["broken", "mine"], "datasets": {**config["datasets"], "broken": broken}}
+    )
+    plan.check()
+    assert (plan.left_out, plan.config["dataset"]) == (["broken"], ["mine"])
+    assert plan.unusable("broken").endswith("absent: no such folder")
+    assert plan.unusable("mine") == ""
+    assert plan.key() == study().key()
 
 
 def test_absent_garments_are_missed_before_anything_runs(tmp_path, refused):
     zoo = {"source": "zoo", "images_source": "mnist+fashion", "fashion_folder": str(tmp_path)}
     plan = Plan(load_config({"dataset": "mine", "datasets": {"mine": zoo}}))
     with refused("no Fashion-MNIST in .* install Debian's dataset-fashion-mnist"):
-        plan.check()
+        plan.check_dataset("mine")
     (tmp_path / "t10k-images-idx3-ubyte.gz").touch()
-    plan.check()
+    plan.check_dataset("mine")
 
 
 @pytest.mark.parametrize("name", ["study-1k", "study-hard"])

@@ -84,7 +84,7 @@ def test_sparse_training_has_a_run_for_each_gate_and_seed(tmp_path):
     ("config", "message"),
     [
         ({"sedes": 3}, "unknown key 'sedes'; did you mean 'seeds'"),
-        ({"mlp": {"learning_rate": "1e-3"}}, "mlp.learning_rate: '1e-3' is text, not a number"),
+        ({"mlp": {"learning_rate": "fast"}}, "mlp.learning_rate: 'fast' is text, not a number"),
         ({"representations": ["spectrl"]}, "unknown name 'spectrl'; did you mean 'spectral'"),
         ({"dataset": "zooo"}, "unknown name 'zooo'; did you mean 'zoo'"),
         ({"layer_sets": ["visuel"]}, "unknown name 'visuel'; did you mean 'visual'"),
@@ -140,3 +140,34 @@ def test_another_number_of_layers_to_remove_ranks_anew_and_trains_nothing(tmp_pa
     first = planned(tmp_path, "importance", dataset="sanity", importance={"remove": [3]})
     assert first["rank_layers"] == 1
     assert "train" not in first
+
+
+BROKEN = {"source": "disk", "path": "/absent"}
+
+
+def with_broken(folder, *targets, dataset=("five", "broken"), **config):
+    both = {"five": {"source": "sanity"}, "broken": BROKEN}
+    return Dag(folder, *targets, dataset=list(dataset), datasets=both, representations=["stats"], **config)
+
+
+def test_a_data_set_that_cannot_be_used_stops_itself_alone(tmp_path):
+    alone = with_broken(tmp_path, dataset=["five"]).planned
+    assert "unusable" not in alone
+    both = with_broken(tmp_path)
+    assert both.planned == alone + Counter(unusable=1)
+    (failing,) = both.of("unusable")
+    assert failing.params.why == "lorascope: error: /absent: no such folder"
+    assert with_broken(tmp_path, "five").planned == alone - Counter(report=1) + Counter(five=1)
+    for target in ("summary", "features", "importance", "stats"):
+        assert with_broken(tmp_path, target).planned["unusable"] == 1, target
+    assert with_broken(tmp_path, "five", "broken").planned["unusable"] == 1
+    # Nobody asked for it.
+    assert "unusable" not in with_broken(tmp_path, "five", dataset=["broken"]).planned
+
+
+@pytest.mark.parametrize(
+    ("targets", "dataset"), [(["broken"], ["five"]), (["broken"], ["broken"]), ([], ["broken"])]
+)
+def test_where_nothing_can_be_made_the_reason_is_told_while_planning(tmp_path, targets, dataset):
+    with pytest.raises(Exception, match="/absent: no such folder"):
+        with_broken(tmp_path, *targets, dataset=dataset)

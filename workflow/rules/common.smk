@@ -337,6 +337,37 @@ def study_config(wildcards):
     )
 
 
+def unusable_of(wildcards):
+    return f"lorascope: error: {PLAN.unusable(wildcards.dataset)}"
+
+
+def in_place_of(datasets):
+    """Return what fails in the place of data sets that cannot be used, so that the run says so and the others go on.
+
+    Where nothing that was asked for can be made, it is refused before anything runs.
+    """
+    unusable = [name for name in datasets if PLAN.unusable(name)]
+    if unusable and not any(map(is_possible, workflow.dag_settings.targets or [""])):
+        raise LorascopeError(" | ".join(map(PLAN.unusable, unusable)))
+    return [f"{RESULTS}/{name}/unusable" for name in unusable]
+
+
+def is_possible(target):
+    """Tell whether something of a target can be made; names that stand for all data sets need one of them."""
+    if target in PLAN.config["datasets"]:
+        return not PLAN.unusable(target)
+    return bool(PLAN.config["dataset"]) or target not in {"", *OF_ALL_DATASETS}
+
+
+OF_ALL_DATASETS = {"report", "summary", "features", "importance", "scaling"}
+OF_ALL_DATASETS |= {*REPRESENTATIONS, *LAYER_REPRESENTATIONS}
+
+
+def of_all_datasets(files):
+    """Return an input function: files of all data sets, and what fails in the place of those left out."""
+    return lambda wildcards: [*in_place_of(PLAN.left_out), *files(wildcards)]
+
+
 def results_of(representation):
     """Return an input function: the results of one representation on all data sets of the study."""
 
@@ -351,17 +382,18 @@ def results_of(representation):
             for path in PLAN.cell_files(dataset, [representation])
         ]
 
-    return results
+    return of_all_datasets(results)
 
 
-def results_with(finals, datasets=PLAN.config["dataset"]):
+def results_with(finals, datasets=[*PLAN.config["dataset"], *PLAN.left_out]):
     """Return an input function: final files of some data sets, and what is behind them.
 
     Stamp and cells stand beside it because snakemake does not miss a file behind one that is up to date.
     """
-    return lambda wildcards: [
+    return lambda wildcards: in_place_of(datasets) + [
         path
         for dataset in datasets
+        if not PLAN.unusable(dataset)
         for path in [
             *[PLAN.named(dataset, final) for final in finals],
             PLAN.stamp(dataset),

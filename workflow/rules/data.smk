@@ -2,6 +2,24 @@
 # <dataset>/passport/<key>/ what must be known of the data set before any score is read.
 
 
+rule unusable:
+    """Fail in the place of a data set that cannot be used, and say why; what does not need it is made."""
+    output:
+        f"{RESULTS}/{{dataset}}/unusable",
+    log:
+        "logs/{dataset}/unusable.log",
+    priority: -1
+    localrule: True
+    conda:
+        "../../envs/lorascope.yaml"
+    params:
+        why=unusable_of,
+    message:
+        "Use {wildcards.dataset}"
+    shell:
+        "echo {params.why:q} > {log}; exit 2"
+
+
 rule prepare:
     """Lay the weights of a data set out so that a layer group is one contiguous, mappable file."""
     input:

@@ -13,7 +13,7 @@ rule summary:
 rule features:
     """All features, without training."""
     input:
-        all_features,
+        of_all_datasets(all_features),
     localrule: True
     message:
         "Target {rule} is complete"
@@ -31,7 +31,7 @@ rule sparse:
 rule importance:
     """Which layers hold the label, and the map of adapters, without any cell."""
     input:
-        study_analyses,
+        of_all_datasets(study_analyses),
     localrule: True
     message:
         "Target {rule} is complete"
@@ -40,7 +40,7 @@ rule importance:
 rule scaling:
     """Learning curves over sizes of the training part, all data sets side by side."""
     input:
-        scaling_results,
+        of_all_datasets(scaling_results),
     localrule: True
     message:
         "Target {rule} is complete"

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lorascope.data.label_columns import require_column
 from lorascope.data.prepare import FINGERPRINT
 from lorascope.data.split import ALL, PARTS, TRAIN, SplitSettings, check_classes, split_adapters
 from lorascope.errors import LorascopeError
@@ -62,9 +63,7 @@ def label_adapters(
 
 
 def _column(table: pa.Table, name: str, where: str, role: str) -> pa.ChunkedArray:
-    if name not in table.column_names:
-        known = [column for column in table.column_names if column != FINGERPRINT]
-        raise LorascopeError(f"{where}: no {role} column '{name}'; there are: {', '.join(known)}")
+    require_column(name, [column for column in table.column_names if column != FINGERPRINT], where, role)
     column = table[name]
     # pandas writes what is absent among numbers as NaN.
     absent = pc.is_null(column, nan_is_null=True).to_numpy()

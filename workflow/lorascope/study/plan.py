@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from lorascope.adapters.layer_sets import groups_of, select_layers
 from lorascope.data.inputs import check_inputs
+from lorascope.data.label_columns import check_columns
 from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted, parts
@@ -93,22 +94,43 @@ class Plan:
         self.layers = cache(self._layers)
         self.recipe = cache(self._recipe)
         self.cell = cache(self._cell)
+        self.unusable = cache(self._unusable)
+        self.left_out: list[str] = []
 
     def check(self) -> None:
-        """Look at the data sets of the study, so that what is wrong with them is said before anything runs.
+        """Leave the data sets that cannot be used out of the study; ``left_out`` names them.
 
         Raises:
-            LorascopeError: a data set or the place of shared features is not there, or a layer set of the
-                study matches none of a data set's layers.
+            LorascopeError: the place of shared features is not there.
         """
         if self.config["features_dir"]:
             check_place(self.config["features_dir"])
-        for dataset in self.config["dataset"]:
-            self.data_key(dataset)
-            if not all(Path(shard).exists() for shard in self.shards(dataset)):
-                check_images(self.recipe(dataset))
-            for layer_set in self.config["layer_sets"]:
-                self.layer_set(dataset, layer_set)
+        self.left_out = [name for name in self.config["dataset"] if self.unusable(name)]
+        usable = [name for name in self.config["dataset"] if name not in self.left_out]
+        self.config = {**self.config, "dataset": usable}
+
+    def _unusable(self, dataset: str) -> str:
+        """Return why a data set cannot be used, in one line; empty where nothing speaks against it."""
+        try:
+            self.check_dataset(dataset)
+        except LorascopeError as error:
+            return str(error)
+        return ""
+
+    def check_dataset(self, dataset: str) -> None:
+        """Look at a data set, so that what is wrong with it is said before anything runs.
+
+        Raises:
+            LorascopeError: it is not there, lacks the column of labels or of groups, or a layer set of the
+                study matches none of its layers.
+        """
+        self.data_key(dataset)
+        labels = self.label_settings(dataset)
+        check_columns(self.settings(dataset), labels["label"], labels["group"], dataset)
+        if not all(Path(shard).exists() for shard in self.shards(dataset)):
+            check_images(self.recipe(dataset))
+        for layer_set in self.config["layer_sets"]:
+            self.layer_set(dataset, layer_set)
 
     def settings(self, dataset: str) -> dict:
         """Return the config entry of a data set.

@@ -60,10 +60,7 @@ def _by_folder(found: Sequence[str]) -> Labelled:
 
 
 def _by_table(root: Path, found: list[str], labels: Path, path_column: str, label: str) -> Labelled:
-    table = _read_labels(labels, (path_column, label))
-    for name in (path_column, label):
-        if name not in table.column_names:
-            raise LorascopeError(f"{labels}: no column '{name}'; there are: {', '.join(table.column_names)}")
+    table = read_labels(labels, path_column, label)
     paths = table[path_column].cast(pa.string()).to_pylist()
     if None in paths:
         raise LorascopeError(f"{labels}: column '{path_column}' is empty in row {paths.index(None)}")
@@ -83,7 +80,20 @@ def _by_table(root: Path, found: list[str], labels: Path, path_column: str, labe
     return Labelled(files, pa.table({"adapter": pa.array(files, pa.string()), **kept}), rejected)
 
 
-def _read_labels(labels: Path, texts: Sequence[str]) -> pa.Table:
+def read_labels(labels: Path, path_column: str, label: str) -> pa.Table:
+    """Read a table of labels, the columns of paths and labels as text.
+
+    Raises:
+        LorascopeError: the table cannot be read, or lacks one of the two.
+    """
+    table = _read_table(labels, (path_column, label))
+    for name in (path_column, label):
+        if name not in table.column_names:
+            raise LorascopeError(f"{labels}: no column '{name}'; there are: {', '.join(table.column_names)}")
+    return table
+
+
+def _read_table(labels: Path, texts: Sequence[str]) -> pa.Table:
     if labels.suffix == ".parquet":
         with parquet_errors(labels, "replace it"):
             return pa.parquet.read_table(labels, partitioning=None)
