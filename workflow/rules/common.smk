@@ -359,8 +359,14 @@ def is_possible(target):
     return bool(PLAN.config["dataset"]) or target not in {"", *OF_ALL_DATASETS}
 
 
-OF_ALL_DATASETS = {"report", "summary", "features", "importance", "scaling"}
-OF_ALL_DATASETS |= {*REPRESENTATIONS, *LAYER_REPRESENTATIONS}
+OF_ALL_DATASETS = {
+    "report",
+    "summary",
+    "features",
+    "importance",
+    "scaling",
+    *REPRESENTATIONS,
+}
 
 
 def of_all_datasets(files):
