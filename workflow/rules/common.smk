@@ -360,7 +360,7 @@ def is_possible(target):
 
 
 OF_ALL_DATASETS = {"report", "summary", "features", "importance", "scaling"}
-OF_ALL_DATASETS |= {*REPRESENTATIONS, *LAYER_REPRESENTATIONS}
+OF_ALL_DATASETS |= set(REPRESENTATIONS)
 
 
 def of_all_datasets(files):
