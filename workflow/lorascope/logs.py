@@ -5,7 +5,7 @@ from pathlib import Path
 
 # "SomeError: …", "lorascope train: error: …", a bare "MemoryError", or the kernel's "Killed".
 _ERROR = re.compile(r"\w*(?:error|exception)\s*(?::|$)|\bkilled\b", re.IGNORECASE)
-_COMMAND = re.compile(r"^lorascope [\w-]+: error: ")
+_COMMAND = re.compile(r"^lorascope(?: [\w-]+)?: error: ")
 
 
 def error_in(log: str | Path) -> str:
