@@ -35,7 +35,7 @@ def make_study(
     Args:
         accuracies: (layer set, representation) → expected accuracy on unseen adapters.
         seeds, block: runs per cell, runs per pair of files.
-        groups: number of groups that adapters are dealt to; None writes no group column.
+        groups: number of groups that adapters are assigned to; None writes no group column.
         absent: (layer set, representation) → text of the log of a cell that has no files.
         controls: write a passport, controls and certificates of invariance too.
         curves: write the learning curve of the first cell too.

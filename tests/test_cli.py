@@ -139,7 +139,7 @@ def test_duplicates_are_reported(folder, capsys):
         values[11] = values[5]
     assert main(prepare(save(folder / "set", weights))) == 0
     assert main(label()) == 0
-    assert "1 set(s) of equal adapters, each kept in one part" in capsys.readouterr().err
+    assert "1 set of equal adapters, each kept in one part" in capsys.readouterr().err
 
 
 # bad input: the data
@@ -194,7 +194,7 @@ def test_columns_that_are_neither_attn1_nor_attn2(folder, refuses):
         (
             {"category_label": pa.array(["cat"] * 39 + [None])},
             {},
-            "'category_label' is empty in 1 row(s), first in row 39",
+            "'category_label' is empty in 1 row, first in row 39",
         ),
         ({}, {"group": "rank"}, "split: the validation part has no adapter of"),
         ({}, {"split": {"train": 0.9}}, "split: shares add up to 1.2, not 1"),

@@ -119,7 +119,7 @@ def stored(tmp_path, factors, representation="stats"):
     return data, adapters, sizes, files
 
 
-def test_random_layers_and_dealt_labels(tmp_path):
+def test_random_layers_and_permuted_labels(tmp_path):
     factors = random_factors(N)
     visual = [layer for layer in LAYERS if "attn1" in layer]
     for place, layer in enumerate(visual):

@@ -97,7 +97,7 @@ def test_a_split_that_the_source_brings_is_kept(prepared):
 
 @pytest.mark.parametrize("parts", [["train", "test", "valid"], ["train", "test", None]])
 def test_a_split_of_the_source_with_other_parts_is_refused(prepared, refused, parts):
-    with refused(r"mine: unknown split part\(s\) (valid|None); use train, validation, test"):
+    with refused(r"mine: unknown parts of the split (valid|None); use train, validation, test"):
         label(prepared(split=pa.array(parts * 20)))
 
 
@@ -190,13 +190,13 @@ def test_a_missing_column_is_refused_with_what_there_is(prepared, refused, role)
 @pytest.mark.parametrize("role", ["label", "group"])
 def test_empty_values_are_refused(prepared, refused, role):
     values = pa.array(["x", "y", None, "x", None, "y"] * 10)
-    with refused(rf"mine: {role} column 'mine' is empty in 20 row\(s\), first in row 2"):
+    with refused(rf"mine: {role} column 'mine' is empty in 20 rows, first in row 2"):
         label(prepared(mine=values), **{role: "mine"})
 
 
 def test_absent_numbers_are_empty_too(prepared, refused):
     numbers = pa.array([1.0, 2.0, float("nan")] * 20)
-    with refused(r"mine: label column 'number' is empty in 20 row\(s\), first in row 2"):
+    with refused(r"mine: label column 'number' is empty in 20 rows, first in row 2"):
         label(prepared(number=numbers), "number")
 
 

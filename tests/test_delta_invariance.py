@@ -70,7 +70,7 @@ def test_changes_do_what_they_say(change, rank):
     assert change not in ROUNDING or error > 1e-5
 
 
-def dealt_anew(representation, factors):
+def drift_between_adapters(representation, factors):
     """Return the drift when every adapter is replaced by the next."""
     fitted = fitted_to(representation, factors)
     features = load_layer(representation).compute(factors, fitted).astype(np.float64)
@@ -81,7 +81,7 @@ def dealt_anew(representation, factors):
 
 @pytest.mark.parametrize("name", of_layers())
 def test_features_tell_adapters_apart(name):
-    assert dealt_anew(name, synthetic_factors(4)) == pytest.approx(np.sqrt(2), rel=0.2)
+    assert drift_between_adapters(name, synthetic_factors(4)) == pytest.approx(np.sqrt(2), rel=0.2)
 
 
 @pytest.mark.parametrize("name", GAUGE_FREE)

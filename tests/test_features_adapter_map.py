@@ -94,4 +94,4 @@ def test_two_training_adapters_make_no_map(study):
     split = ["train"] * 2 + ["test"] * 28
     table = read_table(folder / "adapters.parquet").drop_columns("split")
     write_table(folder / "adapters.parquet", table.append_column("split", pa.array(split)))
-    assert nothing(folder) == "2 training adapter(s); a map needs 3"
+    assert nothing(folder) == "2 training adapters; a map needs 3"

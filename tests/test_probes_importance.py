@@ -66,7 +66,7 @@ def test_the_layer_that_carries_the_class_is_found(tmp_path):
     assert alone.pop(TELLING) > 0.95
     assert max(alone.values()) < 0.6
     assert np.mean(of(answers, "all")[0]["right_test"]) > 0.9
-    assert lines[0].startswith("all: 1 set(s)")
+    assert lines[0].startswith("all: 1 set of")
 
 
 def test_without_it_nothing_is_left_and_alone_it_is_enough(tmp_path):
@@ -100,7 +100,7 @@ def test_the_test_part_has_no_say(tmp_path):
     features, adapters = str(tmp_path / "features.parquet"), tmp_path / "adapters.parquet"
     table = read_table(adapters).to_pandas()
     test = table["split"] == "test"
-    # Only labels move: the classes of the test part are dealt in reverse.
+    # Only labels move: the classes of the test part are reversed.
     table.loc[test, "label"] = table.loc[test, "label"].to_numpy()[::-1]
     write_table(adapters, pa.Table.from_pandas(table, preserve_index=False))
     list(write_importance([features], str(adapters), LAYERS, SETTINGS, tmp_path, {}))

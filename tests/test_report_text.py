@@ -10,6 +10,7 @@ from lorascope.report.summary import Summary, load_summary
 from lorascope.report.text import answer, drop_kind, ranking, text_summary, verdict, warnings
 from lorascope.stats.aggregate import aggregate
 from lorascope.stats.controls import LESS, MORE, SAME
+from lorascope.wording import plural
 from synthetic_study import default_accuracies, make_study
 
 
@@ -145,8 +146,8 @@ def test_results_of_another_version_are_refused(folder, tmp_path):
         (numbers.seconds(3.21), "3.2 s"),
         (numbers.seconds(59.99), "60.0 s"),
         (numbers.seconds(4000), "1 h 7 min"),
-        (numbers.plural(1, "cell"), "1 cell"),
-        (numbers.plural(1200, "cell"), "1,200 cells"),
+        (plural(1, "cell"), "1 cell"),
+        (plural(1200, "cell"), "1,200 cells"),
     ],
 )
 def test_numbers_are_written_for_people(written, expected):

@@ -10,10 +10,10 @@ def one_hot(named, classes):
     return (np.asarray(named)[:, None] == np.arange(classes)).astype(float)
 
 
-def test_small_sets_are_dealt_exhaustively():
+def test_small_sets_are_permuted_exhaustively():
     truth, named = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 1, 2])
     baseline = permutation_baseline(one_hot(named, 3), truth, np.arange(5), "adapter")
-    null = np.array([np.mean(named == dealt) for dealt in permutations(truth)])
+    null = np.array([np.mean(named == permuted) for permuted in permutations(truth)])
     assert baseline.mean == pytest.approx(null.mean())
     assert baseline.p == pytest.approx(np.mean(null >= 0.8 - 1e-9))
 
@@ -32,13 +32,13 @@ def test_knowledge_is_found_and_ignorance_is_not():
     assert np.mean(known == truth) > knowing.high > np.mean(guessed == truth) - 0.05
 
 
-def test_groups_of_one_class_are_dealt_whole():
+def test_groups_of_one_class_are_permuted_whole():
     """Few groups: many adapters must not make the test more certain than the groups allow."""
     units = np.repeat(np.arange(4), 50)
     truth = units % 2
     grouped = permutation_baseline(one_hot(truth, 2), truth, units, "group")
     assert grouped.unit == "group"
-    assert grouped.p == pytest.approx(1 / 6)  # 4! deals, of which 4 give the same labels
+    assert grouped.p == pytest.approx(1 / 6)  # 4! permutations, of which 4 give the same labels
     apart = permutation_baseline(one_hot(truth, 2), truth, np.arange(200), "adapter")
     assert apart.p < 0.001
 

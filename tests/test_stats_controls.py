@@ -90,7 +90,7 @@ def test_norms_as_good_as_the_best_cell_are_a_failed_control(study, tmp_path):
     assert "1 of" in controls_line(summary)
 
 
-def test_dealt_labels_above_chance_are_a_failed_control(study, tmp_path):
+def test_permuted_labels_above_chance_are_a_failed_control(study, tmp_path):
     rewrite(study, scoring("permuted", 0.2, representation="stats", layer_set="all"))
     summary = summarised(study, tmp_path)
     assert "something leaks" in cautions(summary)[0]

@@ -149,9 +149,9 @@ def test_a_file_unlike_the_study_gets_warnings(study, tmp_path):
     some[LAYERS[1]] = good[LAYERS[1]][0], 0.001 * good[LAYERS[1]][1]
     write_diffusers(tmp_path / "odd.safetensors", some)
     warnings = "\n".join(card_of(study, tmp_path / "odd.safetensors", layer_set="all").warnings)
-    assert "2 layer(s) of the study are not in the file" in warnings
-    assert "1 attention layer(s) of the file are unknown" in warnings
-    assert "1 layer(s) outside attn1 and attn2" in warnings
+    assert "2 layers of the study not in the file" in warnings
+    assert "1 attention layer of the file unknown" in warnings
+    assert "1 layer outside attn1 and attn2" in warnings
     assert "in 1 of 8 layers the update is over 2 times larger" in warnings
     # The two that are absent have no update at all.
     assert "in 3 of 8 layers the update is over 2 times smaller" in warnings

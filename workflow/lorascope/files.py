@@ -153,7 +153,7 @@ def read_table(path: str | os.PathLike, columns: list[str] | None = None) -> pa.
         LorascopeError: the file is missing or lacks one of ``columns``.
     """
     if columns is not None and (absent := set(columns) - set(_read_schema(path).names)):
-        raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}")
+        raise LorascopeError(f"{path}: lacks columns: {', '.join(sorted(absent))}")
     # Not pq.read_table: it would import pandas, and take a folder named a=b above the file for a column.
     with parquet_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         check_parquet(path, file)

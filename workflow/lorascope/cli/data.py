@@ -7,7 +7,7 @@ from pathlib import Path
 from lorascope.cli.bars import bar, watched
 from lorascope.cli.options import json_map, log, origin_of, step
 from lorascope.errors import LorascopeError
-from lorascope.report.numbers import plural
+from lorascope.wording import plural
 
 
 def add(commands) -> None:

@@ -8,10 +8,11 @@ from rich.text import Text
 
 from lorascope.cli.cards import bar_of
 from lorascope.features.file_weights import FittedFile
-from lorascope.report.numbers import percent, plural
+from lorascope.report.numbers import percent
 from lorascope.study.finished import FinishedCell, FinishedStudy
 from lorascope.study.predict import COVERAGE, Calibration, Card
 from lorascope.study.similar import Neighbour
+from lorascope.wording import plural
 
 SHOWN = 5
 SANITY_WARNING = "a study of so few adapters says that the machinery runs, and nothing about this file"

@@ -1,4 +1,4 @@
-"""Controls that see a representation: dealt labels, and random sets of as many layers."""
+"""Controls that see a representation: permuted labels, and random sets of as many layers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +21,7 @@ class LayerControls:
 
     Args:
         layer_sets: name → layers; the first is the reference.
-        draws: dealt labels, and random sets of layers, for each layer set.
+        draws: permuted labels, and random sets of layers, for each layer set.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class LayerControls:
         self._sets = {name: np.array([place[layer] for layer in own]) for name, own in layer_sets.items()}
 
     def answers(self, representation: str, files: Sequence[str], controls: Sequence[str]) -> Iterator[dict]:
-        """Yield the answers on every layer set, with true and with dealt labels, and on random sets."""
+        """Yield the answers on every layer set, with true and with permuted labels, and on random sets."""
         features, layer_of = self._read(representation, files)
         plan = [(LAYERS, name, 0, members) for name, members in self._sets.items()]
         if RANDOM_LAYERS in controls:
@@ -45,7 +45,7 @@ class LayerControls:
             names = {"representation": representation, **counts}
             yield self._answer(control, layer_set, each, draw, names)
             if control == LAYERS and PERMUTED in controls:
-                yield from self._dealt(layer_set, each, names)
+                yield from self._permuted(layer_set, each, names)
 
     def _read(self, representation: str, files: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         sides = (DELTA,) if is_layered(representation) else (DOWN, UP)
@@ -69,7 +69,7 @@ class LayerControls:
             control, layer_set, right[0], accuracies[0], draw=draw, chosen=f"ridge {chosen[0]:g}", **names
         )
 
-    def _dealt(self, layer_set: str, products: dict, names: dict) -> Iterator[dict]:
+    def _permuted(self, layer_set: str, products: dict, names: dict) -> Iterator[dict]:
         """Deal the labels of the training and of the validation part out at random, each within its part."""
         rngs = [np.random.default_rng([SEED, draw]) for draw in range(self.draws)]
         labels = {

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from lorascope.adapters.names import parse_matrix_name
 from lorascope.errors import LorascopeError
+from lorascope.wording import plural
 
 # What `prepare` makes of every source, of a zoo and of the sanity check, and of adapter files.
 IDS = ("adapter",)
@@ -74,7 +75,7 @@ def _empty_rows(files: list[Path], wanted: set[str]) -> dict[str, str]:
                 if column.path_in_schema in wanted and column.statistics is not None:
                     name, empty = column.path_in_schema, column.statistics.null_count or 0
                     counts[name] = counts.get(name, 0) + empty
-    return {name: f"{count} row(s)" for name, count in counts.items() if count}
+    return {name: plural(count, "row") for name, count in counts.items() if count}
 
 
 def _columns_of_files(settings: dict, label: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from lorascope.data.prepare import FINGERPRINT
 from lorascope.data.split import ALL, PARTS, TRAIN, SplitSettings, check_classes, split_adapters
 from lorascope.errors import LorascopeError
 from lorascope.files import read_json, read_table, write_json, write_table
+from lorascope.wording import plural
 
 OWN_COLUMNS = ("adapter", "label", "split", "group")
 
@@ -69,7 +70,7 @@ def _column(table: pa.Table, name: str, where: str, role: str) -> pa.ChunkedArra
     absent = pc.is_null(column, nan_is_null=True).to_numpy()
     if absent.any():
         raise LorascopeError(
-            f"{where}: {role} column '{name}' is empty in {absent.sum()} row(s), "
+            f"{where}: {role} column '{name}' is empty in {plural(absent.sum(), 'row')}, "
             f"first in row {absent.argmax()}"
         )
     return column
@@ -85,7 +86,9 @@ def _parts(table, labels, groups, duplicates, split: SplitSettings, where: str) 
     if "split" in table.column_names:
         parts = table["split"].to_pylist()
         if odd := sorted({str(part) for part in parts} - set(PARTS)):
-            raise LorascopeError(f"{where}: unknown split part(s) {', '.join(odd)}; use {', '.join(PARTS)}")
+            raise LorascopeError(
+                f"{where}: unknown parts of the split {', '.join(odd)}; use {', '.join(PARTS)}"
+            )
         if absent := [part for part in PARTS if part not in parts]:
             raise LorascopeError(f"{where}: column 'split' has no adapter of {', '.join(absent)}")
         trained = {label for label, part in zip(labels, parts, strict=True) if part == TRAIN}

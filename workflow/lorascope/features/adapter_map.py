@@ -13,6 +13,7 @@ from lorascope.features.layer_factors import LayerFactors
 from lorascope.features.layer_weights import LayeredWeights, factor_blocks, layers_of
 from lorascope.features.update_kernel import cosine_kernel
 from lorascope.files import read_table, write_table
+from lorascope.wording import plural
 
 SEED = 42
 # Two directions need three adapters; with less variance (of cosines, an adapter) there is only rounding.
@@ -51,7 +52,7 @@ def write_map(
     train = np.isin(rows, training_rows(adapters))
     if train.sum() < FEWEST:
         _write_nothing(
-            out_path, table, provenance, f"{train.sum()} training adapter(s); a map needs {FEWEST}"
+            out_path, table, provenance, f"{plural(train.sum(), 'training adapter')}; a map needs {FEWEST}"
         )
         return
     # One thread: sums split between threads would round differently.

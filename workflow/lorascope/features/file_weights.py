@@ -11,6 +11,7 @@ from lorascope.adapters.names import DOWN, UP, MatrixInfo, attention_of
 from lorascope.errors import LorascopeError
 from lorascope.features.layer_factors import LayerFactors
 from lorascope.files import read_table
+from lorascope.wording import plural
 
 # Below this, what a cut to a lower rank loses is rounding.
 ROUNDING = 1e-6
@@ -129,13 +130,13 @@ def _differences(
     cut = [layer for layer, share in zip(layers, kept, strict=True) if share < 1 - ROUNDING]
     others = len(strange) - len(attention)
     found = [
-        (absent, "layer(s) of the study are not in the file and count as untrained", absent),
-        (attention, "attention layer(s) of the file are unknown to the study and were left out", attention),
-        (cut, f"layer(s) cut down to the study's rank, keeping at least {min(kept):.1%} of each update", cut),
+        (absent, "layer", "of the study not in the file, taken for untrained"),
+        (attention, "attention layer", "of the file unknown to the study, left out"),
+        (cut, "layer", f"cut down to the study's rank, keeping at least {min(kept):.1%} of each update"),
     ]
-    lines = [f"{len(some)} {words}: {_some(named)}" for some, words, named in found if some]
+    lines = [f"{plural(len(some), noun)} {words}: {_some(some)}" for some, noun, words in found if some]
     if others:
-        lines.append(f"{others} layer(s) outside attn1 and attn2 were left out")
+        lines.append(f"{plural(others, 'layer')} outside attn1 and attn2, left out")
     return lines
 
 

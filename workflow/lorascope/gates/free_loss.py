@@ -5,7 +5,7 @@ from torch import Tensor
 
 from lorascope.gates.base import Candidates, Gate, draw_by_share
 
-# Share of the activations dealt out evenly: no probability is too small to be divided by, none forgotten.
+# Share of the activations given out evenly: no probability is too small to be divided by, none forgotten.
 EVEN_SHARE = 0.3
 # How far the rate starts above its mean and ends below it. Early steps are the long ones, and what they see
 # they see for the first time; late in training most samples have next to nothing left to say.

@@ -2,6 +2,7 @@
 
 from lorascope.data.split import TRAIN
 from lorascope.passport.starts import FRESH, MIXED, SHARED
+from lorascope.wording import plural
 
 
 def passport_lines(passport: dict) -> list[str]:
@@ -42,7 +43,7 @@ def duplicate_words(duplicates: dict) -> str:
     if not duplicates["sets"]:
         return "no two adapters are the same update ΔW"
     return (
-        f"{duplicates['adapters']} adapters in {duplicates['sets']} set(s) of equal ΔW, "
+        f"{duplicates['adapters']} adapters in {plural(duplicates['sets'], 'set')} of equal ΔW, "
         f"{duplicates['across_parts']} across parts"
     )
 
@@ -51,7 +52,7 @@ def overlap_words(overlap: dict) -> str:
     """Say how many values of a column two parts share."""
     shared = overlap["in_train_and_test"]
     told = f"{overlap['kind']} ({overlap['column']}): {shared} of {overlap['values']} in both train and test"
-    return f"{told}, which {overlap['test_adapters']} test adapter(s) have" if shared else told
+    return f"{told}, shared by {plural(overlap['test_adapters'], 'test adapter')}" if shared else told
 
 
 def size_words(sizes: dict, alphas: list[float] | None) -> str:
@@ -63,13 +64,13 @@ def size_words(sizes: dict, alphas: list[float] | None) -> str:
 
 def health_words(health: dict) -> str:
     """Say what cannot tell anything."""
-    counted = {
-        "adapter(s) with weights that are not finite": health["non_finite"],
-        "update(s) of zero": health["dead_updates"],
-        "adapter(s) that change nothing": health["dead_adapters"],
-        "layer(s) that no adapter changes": len(health["dead_layers"]),
-    }
-    found = [f"{count} {what}" for what, count in counted.items() if count]
+    counted = (
+        (health["non_finite"], "adapter", "with weights that are not finite"),
+        (health["dead_updates"], "update", "of zero"),
+        (health["dead_adapters"], "adapter", "without any update"),
+        (len(health["dead_layers"]), "layer", "without an update in any adapter"),
+    )
+    found = [f"{plural(count, noun)} {words}" for count, noun, words in counted if count]
     if health["rejected"]:
         found.append(f"{health['rejected']} rejected, listed in {health['rejected_list']}")
     return ", ".join(found) or "all weights finite, no update of zero"

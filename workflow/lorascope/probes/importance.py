@@ -19,6 +19,7 @@ from lorascope.features.registry import is_scaled_by_layer
 from lorascope.files import read_table, write_table
 from lorascope.probes.closed_form import kernel_ridge_scores, ridge_scores, targets_of
 from lorascope.probes.layer_blocks import LayerBlocks, read_layer_blocks
+from lorascope.wording import plural
 
 SEED = 42
 # What is asked of a set of layers, and how the layers were chosen.
@@ -104,7 +105,7 @@ def write_importance(
     for question, rows in groupby(_answers(probe, settings), key=lambda row: row["question"]):
         answers += (of_question := list(rows))
         right = np.mean([np.mean(row["right_test"]) for row in of_question])
-        yield f"{question}: {len(of_question)} set(s) of layers, test accuracy {right:.3f} on average"
+        yield f"{question}: {plural(len(of_question), 'set')} of layers, test accuracy {right:.3f} on average"
     write_table(Path(out_dir) / "answers.parquet", pa.Table.from_pylist(answers, ANSWERS_SCHEMA), provenance)
     chosen = table["adapter"].take(pa.array(learners.rows[: learners.n_learners]))
     folds = pa.table({"adapter": chosen, "unit": learners.units, "fold": learners.folds})
@@ -112,7 +113,7 @@ def write_importance(
 
 
 def choose_learners(table: pa.Table, settings: ImportanceSettings) -> Learners:
-    """Draw at most ``settings.adapters`` learners and deal them to folds, by class and with units whole."""
+    """Draw at most ``settings.adapters`` learners and assign them to folds, by class and with units whole."""
     split = np.array(table["split"].to_pylist())
     classes = np.unique(table["label"].to_pylist(), return_inverse=True)[1]
     grouped = "group" in table.column_names
@@ -142,8 +143,8 @@ def _folds(classes: np.ndarray, units: np.ndarray, most: int) -> np.ndarray:
     with warnings.catch_warnings():
         # A class with a single learner is named wrongly when that is left out.
         warnings.filterwarnings("ignore", "The least populated class")
-        dealt = StratifiedGroupKFold(count, shuffle=True, random_state=SEED).split(classes, classes, units)
-        for fold, (_, left_out) in enumerate(dealt):
+        splits = StratifiedGroupKFold(count, shuffle=True, random_state=SEED).split(classes, classes, units)
+        for fold, (_, left_out) in enumerate(splits):
             folds[left_out] = fold
     return folds
 

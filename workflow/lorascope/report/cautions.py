@@ -9,9 +9,10 @@ from lorascope.passport.words import (
     size_words,
     start_words,
 )
-from lorascope.report.numbers import percent, plural, points
+from lorascope.report.numbers import percent, points
 from lorascope.report.summary import Summary
 from lorascope.stats.controls import FAILED, LESS, MISSING, MORE, SAME, SINGLE
+from lorascope.wording import plural
 
 # Cells that agree in these differ in the probe alone.
 FEATURES = ("dataset", "representation", "layer_set")

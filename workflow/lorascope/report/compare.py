@@ -5,11 +5,12 @@ from pathlib import Path
 
 from lorascope.files import write_bytes
 from lorascope.report.charts import comparison_chart
-from lorascope.report.numbers import interval, percent, plural, points
+from lorascope.report.numbers import interval, percent, points
 from lorascope.report.page import PAGE_FILE, render
 from lorascope.report.summary import Summary, load_summary
 from lorascope.report.text import SIGNIFICANT, cell_name
 from lorascope.stats.studies import PAIRED, compare_studies
+from lorascope.wording import plural
 
 ABSENT = "–"
 HIGHER, LOWER, SAME = "higher", "lower", "no measurable difference"

@@ -17,9 +17,9 @@ def control_rows(summary: Summary) -> list[dict]:
     best = [cell for name in summary.layer_sets if (cell := _best_on(summary, name))]
     named = [_best_record(cell) for cell in best]
     single = [_record(row) for row in controls if row["control"] in SINGLE]
-    dealt = [_record(row) for row in controls if _is_of_best(row, best)]
+    permuted = [_record(row) for row in controls if _is_of_best(row, best)]
     order = [BEST, *NAMES.values()]
-    return sorted(named + single + dealt, key=lambda record: order.index(record["row"]))
+    return sorted(named + single + permuted, key=lambda record: order.index(record["row"]))
 
 
 def _best_on(summary: Summary, layer_set: str) -> dict | None:

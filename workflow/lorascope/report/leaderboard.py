@@ -10,10 +10,11 @@ from lorascope.computing import processor
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes
 from lorascope.report import text
-from lorascope.report.numbers import NOTHING, interval, plural, share
+from lorascope.report.numbers import NOTHING, interval, share
 from lorascope.report.summary import Summary, load_summary
+from lorascope.wording import plural
 
-# Labels dealt out, or none looked at: what every method must beat.
+# Labels permuted, or none looked at: what every method must beat.
 CONTROLS = ("permuted", "majority")
 HEAD = """# Leaderboard
 
@@ -22,8 +23,8 @@ Which method reads an adapter best. Made by `lorascope leaderboard` from the res
 """
 LEGEND = """
 Test accuracy in per cent: mean ± standard deviation over seeds, [95 % interval for other test adapters].
-**Bold**: the cell that the validation part chose. Controls stand after the methods: `permuted` learns labels
-dealt out at random. Cells that have not been run stand last.
+**Bold**: the cell that the validation part chose. Controls stand after the methods: `permuted` learns
+randomly permuted labels. Cells that have not been run stand last.
 """
 
 

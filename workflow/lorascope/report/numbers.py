@@ -54,11 +54,6 @@ def seconds(value: float | None) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def plural(count: int, noun: str) -> str:
-    """2, "cell" → "2 cells"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def _signed(share: float) -> str:
     # Adding zero turns the -0.0 that rounding leaves into 0.0.
     return f"{round(100 * share, 1) + 0.0:.1f}".replace("-", "−")

@@ -12,13 +12,14 @@ from lorascope.report.inline import data_address, script_json, svg_address, them
 from lorascope.report.latex import save_tables, tables
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.cells import DONE
+from lorascope.wording import plural
 
 PAGE_FILE = "index.html"
 TEXT_FILE = "summary.txt"
 FIGURES_FOLDER = "figures"
 TABLES_FOLDER = "tables"
 PICTURE_ALT = "Samples drawn by the base network and by some of the adapters"
-WRITTEN = ("share", "decimal", "percent", "points", "interval", "drift", "p_value", "seconds", "plural")
+WRITTEN = ("share", "decimal", "percent", "points", "interval", "drift", "p_value", "seconds")
 
 
 def write_report(
@@ -123,10 +124,8 @@ def _inlined(drawing: Drawing, svg: str) -> str:
 def _provenance(results: dict) -> list[tuple[str, str]]:
     manifest, duplicates = results["manifest"], results["duplicates"]
     split = ", ".join(f"{part} {count}" for part, count in manifest["split"].items())
-    equal = f"{numbers.plural(duplicates['sets'], 'set')} of adapters with equal weights"
-    across = (
-        f"{duplicates['adapters']} adapters, {numbers.plural(duplicates['across_parts'], 'set')} across parts"
-    )
+    equal = f"{plural(duplicates['sets'], 'set')} of adapters with equal weights"
+    across = f"{duplicates['adapters']} adapters, {plural(duplicates['across_parts'], 'set')} across parts"
     return [
         ("data set", results["dataset"]),
         ("source", _source_words(manifest["source"])),
@@ -163,6 +162,6 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {name: getattr(numbers, name) for name in WRITTEN}
-    environment.filters |= {"script_json": script_json, "layer_name": text.layer_name}
+    environment.filters |= {"plural": plural, "script_json": script_json, "layer_name": text.layer_name}
     environment.filters["control_name"] = cautions.control_name
     return environment

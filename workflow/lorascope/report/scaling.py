@@ -10,11 +10,12 @@ from lorascope.errors import LorascopeError
 from lorascope.files import read_json, write_bytes, write_table
 from lorascope.report.figures.base import Drawing, save_drawings
 from lorascope.report.figures.sizes import SIZES, draw_curves
-from lorascope.report.numbers import NOTHING, interval, percent, plural, share
+from lorascope.report.numbers import NOTHING, interval, percent, share
 from lorascope.report.summary import Summary
 from lorascope.stats.adapters import read_adapters
 from lorascope.stats.aggregate import csv_bytes
 from lorascope.stats.sizes import sizes_table
+from lorascope.wording import plural
 
 
 def write_scaling(studies: Sequence[dict], out_dir: str | Path) -> list[str]:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from lorascope.report.cautions import cautions, controls_line, passport_line, random_line, random_row
-from lorascope.report.numbers import NOTHING, interval, percent, plural, points, share
+from lorascope.report.numbers import NOTHING, interval, percent, points, share
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.cells import DONE, FAILED, MISSING, PARTIAL
 from lorascope.stats.controls import LESS, MORE, SAME
 from lorascope.stats.versions import differing
+from lorascope.wording import plural
 
 # Of a p-value after Holm's correction.
 SIGNIFICANT = 0.05

@@ -10,8 +10,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from lorascope.report.numbers import plural, seconds
+from lorascope.report.numbers import seconds
 from lorascope.screen.jobs import Jobs
+from lorascope.wording import plural
 
 # More running jobs than this would fill the screen.
 _SHOWN = 10

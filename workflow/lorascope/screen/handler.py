@@ -18,11 +18,12 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from lorascope.errors import LorascopeError
-from lorascope.report.numbers import plural, seconds
+from lorascope.report.numbers import seconds
 from lorascope.screen.failures import Failure, closing_lines, same_command
 from lorascope.screen.jobs import Jobs
 from lorascope.screen.refusals import refusal
 from lorascope.study.durations import Durations, Kind, kind_of
+from lorascope.wording import plural
 
 # Said by every run, of use to none: settings, and what snakemake does next.
 _NOISE = (

@@ -93,7 +93,7 @@ def _facts(comparison: dict) -> list[tuple[str, str]]:
     versions = comparison["versions"]
     return [
         ("images", f"{facts['images']}: {_images_name(comparison)}, {facts['classes']} classes"),
-        ("trained numbers", f"{facts['parameters']:,}"),
+        ("parameters", f"{facts['parameters']:,}"),
         ("FLOPs of a sample", f"{cost['forward']:,} forward, {cost['backward']:,} backward"),
         ("device", f"{facts['device']}, {facts['precision']}, threads of a run: {facts['threads']}"),
         ("seeds", ", ".join(map(str, comparison["seeds"]))),

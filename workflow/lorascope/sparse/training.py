@@ -70,7 +70,7 @@ class Training:
 
     @property
     def parameters(self) -> int:
-        """Number of trained numbers."""
+        """Number of trainable parameters."""
         return sum(p.numel() for p in self.model.parameters())
 
     @property

@@ -1,8 +1,8 @@
 """What a comparison of gates says, in words. Every word follows from a number of the comparison."""
 
-from lorascope.report.numbers import plural
 from lorascope.sparse.compare import DENSE
 from lorascope.sparse.measures import TARGET_MARGIN
+from lorascope.wording import plural
 
 MARGIN_WORDS = f"within {100 * TARGET_MARGIN:.1f} points"
 WINS, LOSES, SAME, UNKNOWN = "wins", "loses", "no measurable difference", "unknown"

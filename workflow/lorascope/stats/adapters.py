@@ -64,7 +64,7 @@ def read_adapters(path: str | Path, manifest: dict) -> Adapters:
     """
     table = read_table(path)
     if absent := {"adapter", "label", "split"} - set(table.column_names):
-        raise LorascopeError(f"{path}: column(s) missing: {', '.join(sorted(absent))}; run prepare again")
+        raise LorascopeError(f"{path}: lacks columns: {', '.join(sorted(absent))}; run prepare again")
     labels = table["label"].cast(pa.string()).to_numpy(zero_copy_only=False).astype(str)
     classes, codes = np.unique(labels, return_inverse=True)
     if list(classes) != list(manifest["classes"]):

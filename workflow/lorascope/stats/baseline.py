@@ -14,11 +14,11 @@ HIGH_QUANTILE = 0.975
 
 @dataclass(frozen=True)
 class Baseline:
-    """Test accuracy when the labels are dealt anew to the tested units.
+    """Test accuracy when labels are permuted among the tested units.
 
     Attributes:
-        unit: what the labels were dealt to, "adapter" or "group".
-        mean, high: mean and 97.5 % quantile of the accuracy under dealt labels.
+        unit: what the labels were permuted among, "adapter" or "group".
+        mean, high: mean and 97.5 % quantile of the accuracy under permuted labels.
         p: one-sided; at least 1 / (``PERMUTATIONS`` + 1).
     """
 
@@ -29,13 +29,13 @@ class Baseline:
 
 
 def permutation_baseline(named: np.ndarray, truth: np.ndarray, units: np.ndarray, unit: str) -> Baseline:
-    """Deal the true classes anew ``PERMUTATIONS`` times and score the same answers against them.
+    """Permute the true classes ``PERMUTATIONS`` times and score the same answers against them.
 
     Args:
         named: (adapters, classes) share of the seeds that name each class.
         truth: (adapters,) class codes.
-        units: (adapters,) unit of each adapter; dealt as a whole where all its adapters are of one class,
-            else (a unit of several classes has no label of its own) adapters are dealt one by one.
+        units: (adapters,) unit of each adapter; permuted as a whole where all its adapters are of one class,
+            else (a unit of several classes has no label of its own) adapters are permuted one by one.
         unit: what a unit is.
 
     The probe is not trained again: the test asks whether its answers depend on the class at all (the first
@@ -50,7 +50,7 @@ def permutation_baseline(named: np.ndarray, truth: np.ndarray, units: np.ndarray
     rows = np.arange(len(of_unit))
     result = stats.permutation_test(
         (of_unit,),
-        lambda dealt, axis: scores[rows, dealt].sum(axis=axis),
+        lambda permuted, axis: scores[rows, permuted].sum(axis=axis),
         permutation_type="pairings",
         n_resamples=PERMUTATIONS,
         vectorized=True,

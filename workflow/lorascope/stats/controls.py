@@ -104,9 +104,9 @@ def controls_table(cells: list[Cell], adapters: Adapters, answers: Answers) -> p
         rows += [compare.single(control, layer_set) for _, layer_set in answers.groups(control)]
     if RECIPE in answers.wanted and not answers.of(RECIPE) and not answers.reason:
         rows.append(compare.vacuous(RECIPE, "no setting of training differs between adapters"))
-    dealt = [compare.dealt(*group) for group in answers.groups(PERMUTED)]
-    holm_columns(dealt, "p")
-    rows += [row | {"status": FAILED if row["p_holm"] < SIGNIFICANT else PASSED} for row in dealt]
+    permuted = [compare.permuted(*group) for group in answers.groups(PERMUTED)]
+    holm_columns(permuted, "p")
+    rows += [row | {"status": FAILED if row["p_holm"] < SIGNIFICANT else PASSED} for row in permuted]
     return pa.Table.from_pylist(rows, CONTROLS_SCHEMA)
 
 
@@ -169,7 +169,7 @@ class _Comparison:
             "reason": "" if compared.interval.low > 0 else "the best cell is not measurably better",
         }
 
-    def dealt(self, representation: str, layer_set: str) -> dict:
+    def permuted(self, representation: str, layer_set: str) -> dict:
         rows = self.answers.of(PERMUTED, representation=representation, layer_set=layer_set)
         hits = np.array([row["correct"] for row in rows])
         truth = self.adapters.truth["test"][self.answers.tested]

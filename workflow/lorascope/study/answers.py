@@ -6,7 +6,6 @@ from pathlib import Path
 
 from lorascope.features.registry import REPRESENTATIONS
 from lorascope.files import read_json
-from lorascope.report.numbers import plural
 from lorascope.report.summary import Summary
 from lorascope.report.text import score_line, where_line
 from lorascope.stats.adapters import Adapters, read_adapters
@@ -17,6 +16,7 @@ from lorascope.study.analyses import analyses
 from lorascope.study.plan import Plan
 from lorascope.study.show import curves_answer, dataset_answer, gates_answer
 from lorascope.study.sparse_plan import SparsePlan
+from lorascope.wording import plural
 
 _FINAL = (("summary", "results.json"), ("report", "index.html"))
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from lorascope.errors import LorascopeError
 from lorascope.files import read_metadata
 from lorascope.logs import error_in
-from lorascope.report.numbers import plural, seconds
+from lorascope.report.numbers import seconds
 from lorascope.study import steps
 from lorascope.study.durations import all_recorded
 from lorascope.study.jobs import all_jobs, feature_jobs, shared_jobs
 from lorascope.study.keys import code_digest
 from lorascope.study.lock import run_here
 from lorascope.study.plan import Cell, Plan
+from lorascope.wording import plural
 
 DONE, PARTIAL, FAILED, STALE, MISSING = "done", "partial", "failed", "stale", "missing"
 

@@ -19,6 +19,7 @@ from lorascope.data.same_update import WIDTH, sketch_updates
 from lorascope.errors import LorascopeError
 from lorascope.files import METADATA_KEY, atomic_path
 from lorascope.processes import process_pool
+from lorascope.wording import plural
 
 # A part is read into memory as a whole: by one process when it is made, by one when it is laid out.
 PART_FILES = 64
@@ -158,10 +159,10 @@ def _read_file(root: Path, file: str, shapes: Shapes, max_rank: int) -> tuple[di
 
 def _check_layers(own: dict[str, tuple[int, int, int]], shapes: Shapes) -> None:
     if absent := sorted(set(shapes) - set(own)):
-        raise LorascopeError(f"lacks {len(absent)} layer(s) that most files have, first {absent[0]}")
+        raise LorascopeError(f"lacks {plural(len(absent), 'layer')} that most files have, first {absent[0]}")
     if strange := sorted(set(own) - set(shapes)):
         raise LorascopeError(
-            f"has {len(strange)} attention layer(s) that most files lack, first {strange[0]}"
+            f"has {plural(len(strange), 'attention layer')} that most files lack, first {strange[0]}"
         )
     for layer, shape in shapes.items():
         if own[layer][:2] != shape:

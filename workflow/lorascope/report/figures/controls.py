@@ -84,7 +84,7 @@ CONTROLS = Drawing(
     "controls",
     "Controls beside the best cell",
     "Mean test accuracy on the same adapters; the line is what the size of the test set leaves open (95 % "
-    "interval), the dashed line chance. Dealt labels are those of the best cell's representation.",
+    "interval), the dashed line chance. Permuted labels are those of the best cell's representation.",
     draw_controls,
     has_controls,
 )
