@@ -392,7 +392,8 @@ losses are nats. An empty value (`null`) means that there is no such number, nev
 
 Two uncertainties are never mixed up. `…_std`, `…_seeds_low` and `…_seeds_high` are over **seeds**: the luck
 of a training run. `…_adapters_low`, `…_adapters_high` and the intervals of drops and differences are over the
-**test adapters** (or groups of them): what other adapters might have scored.
+**test adapters** (or groups of them): what other adapters might have scored. How often each kind of interval
+holds the truth is measured: [coverage](coverage.md).
 """
 _PRACTICE = {
     "split by concept": "`group` in the data set's settings: no group lies in two parts, and groups are the "
