@@ -316,10 +316,10 @@ def test_progress_as_a_grid_and_as_json(tmp_path, capsys):
     settings = ["dataset=sanity", "representations=[stats, spectral]", "probes=[mlp]", f"results={tmp_path}"]
     arguments = ["progress", "--config", *settings]
     assert main(arguments) == 0
-    assert "0 of 4 cells are done." in capsys.readouterr().out
+    assert "0 of 8 cells are done." in capsys.readouterr().out
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [state["state"] for state in found["cells"]] == ["missing"] * 4
+    assert [state["state"] for state in found["cells"]] == ["missing"] * 8
     assert [(step["step"], step["done"]) for step in found["steps"]] == [
         ("prepare", 0),
         ("label", 0),
