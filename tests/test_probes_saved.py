@@ -6,11 +6,14 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from lorascope.files import read_table, write_table
 from lorascope.probes.registry import PROBES, reads_factors, run_probe
-from lorascope.probes.saved import load_probe, save_probe
+from lorascope.probes.saved import ProbeCard, SavedProbe, lengthened, load_probe, save_probe, shortened
+from lorascope.probes.scaling import Scaling
 from lorascope.probes.train import load_cell
 from lorascope.study.config import load_section
 from lorascope.study.keep import saved_probe
@@ -60,6 +63,35 @@ def test_a_saved_probe_answers_as_the_trained_one(tmp_path, probe, classes):
         for part in ("train", "test"):
             answers = np.exp(run.log_probabilities[part])
             np.testing.assert_allclose(saved.predict(values[split == part]), answers, atol=2e-6)
+
+
+@given(st.lists(st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False), min_size=1, max_size=50))
+def test_large_arrays_lose_eight_bits_of_the_fraction_and_no_more(values):
+    array = np.array([values, values], np.float32)
+    short = shortened(array)
+    assert (short.dtype, short.shape) == (np.uint8, (*array.shape, 3))
+    back = lengthened(short)
+    assert (back.dtype, back.shape) == (np.float32, array.shape)
+    assert (np.abs(back.astype(float) - array) <= 2.0**-16 * np.abs(array)).all()
+    assert np.array_equal(lengthened(shortened(back)), back)
+
+
+def test_a_wide_probe_takes_three_bytes_a_weight_and_answers_as_before(tmp_path):
+    rng = np.random.default_rng(0)
+    state = {
+        "weight.0": rng.normal(size=(400, 512)).astype(np.float32) / 20,
+        "shift.0": rng.normal(size=(1, 512)).astype(np.float32),
+        "weight.1": rng.normal(size=(512, 4)).astype(np.float32) / 20,
+        "shift.1": np.zeros((1, 4), np.float32),
+    }
+    features = rng.normal(size=(50, 400)).astype(np.float32)
+    card = ProbeCard({"probe": "mlp"}, 0, list("abcd"), list(map(str, range(400))), True, 1.0)
+    probe = SavedProbe(card, Scaling.fit(features), state)
+    save_probe(tmp_path / "probe", probe)
+    loaded = load_probe(tmp_path / "probe")
+    np.testing.assert_allclose(loaded.predict(features), probe.predict(features), atol=1e-5)
+    small = sum(array.nbytes for name, array in state.items() if name != "weight.0")
+    assert (tmp_path / "probe").stat().st_size < 3 * 400 * 512 + small + 16 * 400 + 10_000
 
 
 def test_the_file_says_what_the_probe_is(tmp_path):

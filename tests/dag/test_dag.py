@@ -1,11 +1,13 @@
 """The DAG, built in-process: what runs for which target, and what a change of settings costs."""
 
+import json
 import shutil
 from collections import Counter
 
 import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
+import published
 from planning import Dag
 
 
@@ -171,3 +173,13 @@ def test_a_data_set_that_cannot_be_used_stops_itself_alone(tmp_path):
 def test_where_nothing_can_be_made_the_reason_is_told_while_planning(tmp_path, targets, dataset):
     with pytest.raises(Exception, match="/absent: no such folder"):
         with_broken(tmp_path, *targets, dataset=dataset)
+
+
+def test_text_of_the_command_line_means_what_it_says(tmp_path):
+    published.make_dataset(published.make_weights(4, published.NARROW)).save_to_disk(tmp_path / "set")
+    given = {"source": "disk", "path": str(tmp_path / "set"), "group": "null", "max_rejected": "0.5"}
+    dag = Dag(tmp_path, "stats", dataset="mine", datasets={"mine": given}, mlp={"epochs": "3"})
+    (label,), (prepare,) = dag.of("label"), dag.of("prepare")
+    assert json.loads(label.params.settings)["group"] is None
+    assert json.loads(prepare.params.settings)["max_rejected"] == 0.5
+    assert {json.loads(job.params.settings)["epochs"] for job in dag.of("train")} == {3}

@@ -21,7 +21,7 @@ shell.prefix(f"PATH=$PATH:{shlex.quote(str(Path(sys.executable).parent))}; ")
 
 # Here, and not in the input functions, because snakemake shows a traceback of what those raise.
 try:
-    PLAN = Plan(load_config(config, workflow.config_settings.overwrite_config))
+    PLAN = Plan(load_config(config, workflow.config_settings.config))
     PLAN.check()
     SPARSE = SparsePlan(PLAN.config)
 except LorascopeError as error:
@@ -359,8 +359,14 @@ def is_possible(target):
     return bool(PLAN.config["dataset"]) or target not in {"", *OF_ALL_DATASETS}
 
 
-OF_ALL_DATASETS = {"report", "summary", "features", "importance", "scaling"}
-OF_ALL_DATASETS |= set(REPRESENTATIONS)
+OF_ALL_DATASETS = {
+    "report",
+    "summary",
+    "features",
+    "importance",
+    "scaling",
+    *REPRESENTATIONS,
+}
 
 
 def of_all_datasets(files):

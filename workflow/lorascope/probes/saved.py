@@ -17,6 +17,10 @@ from lorascope.probes.temperature import tempered
 from lorascope.tensor_files import read_tensors, write_tensors
 
 _SCALING, _PROBE = "scaling/", "probe/"
+# Large float32 arrays, nearly all of a wide network, are stored in three bytes a number: sign, exponent and
+# 15 bits of the fraction. That moves a weight by at most 2⁻¹⁶ of its size and saves a quarter of the disk.
+_SHORT = "short/"
+LARGE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,10 @@ class SavedProbe:
 
 def save_probe(path: str | Path, probe: SavedProbe) -> None:
     """Write a probe atomically."""
-    arrays = {f"{_PROBE}{name}": array for name, array in probe.state.items()}
+    arrays = {}
+    for name, array in probe.state.items():
+        is_large = array.dtype == np.float32 and array.size >= LARGE
+        arrays[f"{_SHORT if is_large else _PROBE}{name}"] = shortened(array) if is_large else array
     arrays |= {f"{_SCALING}mean": probe.scaling.mean, f"{_SCALING}scale": probe.scaling.scale}
     write_tensors(path, arrays, asdict(probe.card))
 
@@ -101,4 +108,22 @@ def load_probe(path: str | Path) -> SavedProbe:
     if card.names.get("probe") not in PROBES:
         raise LorascopeError(f"{path}: probe '{card.names.get('probe')}' is not known; update lorascope")
     state = {name.removeprefix(_PROBE): array for name, array in arrays.items() if name.startswith(_PROBE)}
+    state |= {
+        name.removeprefix(_SHORT): lengthened(array)
+        for name, array in arrays.items()
+        if name.startswith(_SHORT)
+    }
     return SavedProbe(card, scaling, state)
+
+
+def shortened(array: np.ndarray) -> np.ndarray:
+    """Return finite float32 numbers, rounded, as their three leading bytes: uint8 [..., 3]."""
+    bits = np.ascontiguousarray(array).view(np.uint32) + np.uint32(1 << 7)
+    return bits.astype("<u4")[..., None].view(np.uint8)[..., 1:].copy()
+
+
+def lengthened(array: np.ndarray) -> np.ndarray:
+    """Return the float32 numbers of :func:`shortened`."""
+    padded = np.zeros((*array.shape[:-1], 4), np.uint8)
+    padded[..., 1:] = array
+    return padded.view("<u4")[..., 0].astype(np.uint32).view(np.float32)

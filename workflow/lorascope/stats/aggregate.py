@@ -35,7 +35,7 @@ from lorascope.stats.versions import versions_of
 
 RESULTS_FILE, PASSPORT_FILE = "results.json", "passport.json"
 # Rises when a reader of results.json would have to change.
-RESULTS_FORMAT = 3
+RESULTS_FORMAT = 4
 # Tables that stand in results.json as lists of records, beside the cells.
 LISTED = ("drops", "mean_drops", "comparisons", "runs", "layers", "layer_groups", "layer_ablations")
 LISTED += ("adapter_map", "sizes")
