@@ -39,7 +39,7 @@ BROKEN = {
     "list.yaml": "- dataset\n",
     "tab.yaml": "mlp:\n\tepochs: 3\n",
     "sedes.yaml": "sedes: 3\n",
-    "text.yaml": "mlp: {learning_rate: 1e-3}\n",
+    "text.yaml": "mlp: {learning_rate: fast}\n",
     "nested.yaml": "datasets: {mine: {source: disk}}\n",
     "absent.yaml": "dataset: mine\ndatasets: {mine: {source: disk, path: /absent/set}}\n",
 }
@@ -53,7 +53,7 @@ BROKEN = {
         (["--configfile", "list.yaml"], "Config file must be given as JSON or YAML with keys"),
         (["--configfile", "tab.yaml"], "tab.yaml: line 2, column 1: not YAML: found character"),
         (["--configfile", "sedes.yaml"], "config: unknown key 'sedes'; did you mean 'seeds'?"),
-        (["--configfile", "text.yaml"], "mlp.learning_rate: '1e-3' is text, not a number"),
+        (["--configfile", "text.yaml"], "mlp.learning_rate: 'fast' is text, not a number"),
         (["--configfile", "nested.yaml"], "'path' is a required property"),
         (["--configfile", "absent.yaml"], "/absent/set"),
         (["--config", "seeds"], "Config entries have to be defined as name=value"),
