@@ -156,7 +156,7 @@ def test_a_weight_that_is_not_a_number(folder, refuses, capsys):
     assert f"column '{column}' has a NaN" in Path("data", "rejected.csv").read_text()
     assert main(label()) == 0
     assert main(["passport", "--data", "data", "--labels", "labels", "--out", "passport"]) == 0
-    assert "2 rejected, listed in data/rejected.csv" in capsys.readouterr().out
+    assert "2 rejected, listed in data/rejected.csv" in capsys.readouterr().err
     weights[column][22] = np.inf
     refuses(
         f"prepare: error: mine: 3 of 40 rows rejected, more than max_rejected (0.05) allows; the first: 17: "
@@ -313,7 +313,7 @@ def test_version_and_help(capsys):
 
 
 def test_progress_as_a_grid_and_as_json(tmp_path, capsys):
-    settings = ["dataset=sanity", "representations=[stats, spectral]", "probes=[mlp]", f"results={tmp_path}"]
+    settings = ["dataset=sanity", "representations=[stats, spectral]", f"results={tmp_path}"]
     arguments = ["progress", "--config", *settings]
     assert main(arguments) == 0
     assert "0 of 8 cells are done." in capsys.readouterr().out

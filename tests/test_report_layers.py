@@ -76,7 +76,7 @@ def test_tables_behind_the_charts(summary):
 
 def test_the_words_follow_from_the_numbers(summary, bare):
     assert where(summary) == (
-        "mid_block attn2.to_v is the most telling of 3 layers; alone it names 80.0 % of the test adapters "
+        "mid_block attn2.to_v is the most telling of 3 layers; alone it gets 80.0 % of the test adapters right "
         "[68.1, 88.2], no measurable loss from 90.0 % with all; without the best a measurable 40.0 points "
         "are lost"
     )
@@ -91,7 +91,7 @@ def test_what_is_enough_and_what_nobody_misses(summary):
     ]
     told = where(Summary(summary.results | {"layer_ablations": ablations}))
     assert ", no measurable loss from 90.0 % with all;" in told
-    assert told.endswith("without 1 best layer nothing measurable is lost: the others hold it too")
+    assert told.endswith("without the best layer nothing measurable is lost: the others hold it too")
 
 
 def test_layers_are_named_by_their_place():
