@@ -356,7 +356,10 @@ os.dup2(secondary, 2)
 sys.stderr = open(2, "w", closefd=False)
 with bar("extract stats", 4) as advance:
     advance(4)
-os.write(1, os.read(primary, 1 << 16))
+shown = b""
+while b"100%" not in shown:
+    shown += os.read(primary, 1 << 16)
+os.write(1, shown)
 """
 
 
