@@ -145,6 +145,8 @@ def test_majority_names_the_most_frequent_class():
     lopsided = np.where(np.arange(90) < 70, 1, parts["train"].classes)
     (done,) = run("majority", {**parts, "train": Part(parts["train"].features, lopsided)})
     assert (done.log_probabilities["test"].argmax(axis=1) == 1).all()
+    np.testing.assert_allclose(np.exp(done.log_probabilities["test"][0]), np.bincount(lopsided) / 90)
+    assert done.temperature == 1
 
 
 def test_more_neighbours_than_adapters_are_no_candidates():
