@@ -133,7 +133,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     seeds = range(42, 42 + options.seeds)
     rows = measure(plan, options.representations, seeds, options.out / "protocol.csv")
-    about = f"{date.today()}, {machine()}, torch {torch.__version__}: mean ± its standard error over seeds."
+    about = f"{date.today()}, {machine()}: mean ± its standard error over seeds."
     lines = [about, "", *table(rows)]
     (options.out / "protocol.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))

@@ -5,9 +5,14 @@ import pytest
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import accuracy_score
 
+from lorascope.probes.candidates import Candidate, chosen_by_validation
 from lorascope.probes.classifiers import kernel
+from lorascope.probes.classifiers.permuted import permute_labels
+from lorascope.probes.metrics import cross_entropy
+from lorascope.probes.probabilities import log_softmax
 from lorascope.probes.registry import is_seedless, run_probe
 from lorascope.probes.runs import Part
+from lorascope.probes.temperature import fit_temperature
 from lorascope.study.config import load_section
 
 PROBES = ["ridge", "logistic", "knn", "kernel", "trees", "permuted", "majority"]
@@ -80,6 +85,41 @@ def test_validation_chooses_the_penalty():
     assert by_hand[done.chosen["penalty"]] == max(by_hand.values())
 
 
+def candidate(name, scores, parts):
+    """A candidate that says the same, scores [n, classes], about every part."""
+    return Candidate({"name": name}, dict.fromkeys(parts, log_softmax(np.array(scores, float))), {})
+
+
+def test_accuracy_chooses_and_then_the_loss_at_each_candidates_own_temperature():
+    truth = np.array([0, 0, 1, 1, 2, 2])
+    parts = {name: Part(np.zeros((6, 1), np.float32), truth) for name in ("train", "validation", "test")}
+    right, wrong = np.eye(3)[truth], np.eye(3)[[1, 0, 1, 1, 2, 2]]
+    doubtful = right * np.tile([[0.02], [1.0]], (3, 1))
+    given = [
+        candidate("inaccurate", 20 * wrong, parts),
+        # Unsure of every other answer; its scores are large, so that its own loss is small.
+        candidate("doubtful", 30 * doubtful, parts),
+        # The better one once both have their temperature, though its own loss is the largest.
+        candidate("clear", 0.01 * right, parts),
+    ]
+    losses = [cross_entropy(found.log_probabilities["validation"], truth) for found in given]
+    assert losses[1] < losses[2]
+    for order in (given, given[::-1]):
+        (done,) = chosen_by_validation(lambda *_, order=order: iter(order))(parts, 3, {}, [0])
+        assert done.chosen == {"name": "clear"}
+        assert done.validation_accuracy == [1.0]
+
+
+def test_permuted_labels_fit_the_temperature_too():
+    parts = blobs(spread=0.3)
+    (done,) = run("permuted", parts, seeds=(5,))
+    scores = parts["validation"].features @ done.state["weights"] + done.state["bias"]
+    permuted = permute_labels(parts, 5)["validation"].classes
+    assert not np.array_equal(permuted, parts["validation"].classes)
+    assert done.temperature == pytest.approx(fit_temperature(scores, permuted), rel=1e-4)
+    assert done.temperature != pytest.approx(fit_temperature(scores, parts["validation"].classes), rel=0.1)
+
+
 def test_kernel_is_ridge_without_intercept_on_raw_features():
     parts = blobs()
     penalty = 0.3
@@ -105,6 +145,8 @@ def test_majority_names_the_most_frequent_class():
     lopsided = np.where(np.arange(90) < 70, 1, parts["train"].classes)
     (done,) = run("majority", {**parts, "train": Part(parts["train"].features, lopsided)})
     assert (done.log_probabilities["test"].argmax(axis=1) == 1).all()
+    np.testing.assert_allclose(np.exp(done.log_probabilities["test"][0]), np.bincount(lopsided) / 90)
+    assert done.temperature == 1
 
 
 def test_more_neighbours_than_adapters_are_no_candidates():

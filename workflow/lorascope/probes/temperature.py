@@ -54,10 +54,8 @@ def fit_temperature(log_probabilities: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _root(slopes, least: float) -> float:
-    """Return where a rising first derivative is 0, at least ``least``: Newton, kept inside a bracket."""
+    """Return where a rising first derivative is 0, or ``least`` if that is below: Newton inside a bracket."""
     low, high = least, 2 * least
-    if slopes(low)[0] >= 0:
-        return low
     while slopes(high)[0] < 0:
         low, high = high, 2 * high
     place = (low + high) / 2
