@@ -1,11 +1,14 @@
 """Controls: on data whose class is in the norms, in the recipe, in some layers, or nowhere."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.linear_model import RidgeClassifier
 
 from data_sets import LAYERS, make_data_set, random_factors
+from lorascope.controls import few
 from lorascope.controls.few import majority, norms, recipe
 from lorascope.controls.layers import LayerControls
 from lorascope.controls.parts import MOST, read_split
@@ -74,17 +77,21 @@ def features_of(n_features, seed=0):
     return rng.standard_normal((N, n_features)).astype(np.float32), np.arange(n_features) % 4
 
 
-def split_of(tmp_path):
-    table = pa.table({"label": LABELS, "split": (["train"] * 7 + ["validation"] + ["test"] * 2) * (N // 10)})
+def split_of(tmp_path, labels=LABELS):
+    table = pa.table({"label": labels, "split": (["train"] * 7 + ["validation"] + ["test"] * 2) * (N // 10)})
     write_table(tmp_path / "adapters.parquet", table)
     return read_split(str(tmp_path / "adapters.parquet"))
 
 
+UNEQUAL = ["cat" if index % 7 else "dog" for index in range(N - 40)] + ["ship", "dog"] * 20
+
+
+@pytest.mark.parametrize("classes", [LABELS, UNEQUAL], ids=["equal classes", "unequal classes"])
 @pytest.mark.parametrize("members", [[0], [1, 3], [0, 1, 2, 3]])
-def test_inner_products_and_ridge_are_those_of_scikit_learn(tmp_path, members):
+def test_inner_products_and_ridge_are_those_of_scikit_learn(tmp_path, members, classes):
     features, layer_of = features_of(60)
     features += CODES[:, None] * np.linspace(0, 1, 60)
-    split = split_of(tmp_path)
+    split = split_of(tmp_path, classes)
     own = features[:, np.isin(layer_of, members)]
     scaling = Scaling.fit(own[split.rows[TRAIN]])
     scaled = {part: scaling.apply(own[rows]) for part, rows in split.rows.items()}
@@ -107,6 +114,56 @@ def test_validation_chooses_the_penalty_and_the_test_part_has_no_say(tmp_path):
     _, accuracies, chosen = ridge_answers(products, labels, split.classes[TEST], 3, PENALTIES)
     others = ridge_answers(products, labels, (split.classes[TEST] + 1) % 3, 3, PENALTIES)
     assert (accuracies.tolist(), chosen) == (others[1].tolist(), others[2])
+    alone = [ridge_answers(products, labels, split.classes[TEST], 3, [each])[1][0] for each in PENALTIES]
+    assert len(set(alone)) > 1
+    assert (accuracies[0], chosen[0]) == (max(alone), PENALTIES[int(np.argmax(alone))])
+
+
+def test_validation_chooses_the_classifier_of_few_numbers_and_training_its_scale(tmp_path):
+    features, _ = features_of(6)
+    features += CODES[:, None] * np.linspace(0, 0.5, 6)
+    split = split_of(tmp_path)
+    expected = few._best("norms", "all", features, split, PENALTIES)
+    relabelled = replace(split, classes=split.classes | {TEST: (split.classes[TEST] + 1) % 3})
+    found = few._best("norms", "all", features, relabelled, PENALTIES)
+    assert [found[name] for name in ("chosen", "validation_accuracy")] == [
+        expected[name] for name in ("chosen", "validation_accuracy")
+    ]
+    # One adapter of the test part, as far away as it likes, moves nothing but its own answer.
+    far = features.copy()
+    far[split.rows[TEST][0]] = 1e6
+    found = few._best("norms", "all", far, split, PENALTIES)
+    assert found["validation_accuracy"] == expected["validation_accuracy"]
+    assert found["correct"][1:] == expected["correct"][1:]
+
+
+class Overheard(LayerControls):
+    """Keeps the labels that ridge is fitted to."""
+
+    def _ridge(self, products, labels):
+        self.labels = labels
+        return super()._ridge(products, labels)
+
+
+def test_permuted_labels_are_permuted_in_both_parts_that_are_learnt_from(tmp_path):
+    _, adapters, _, files = stored(tmp_path, random_factors(N), "matrix_norms")
+    split = read_split(adapters)
+    controls = Overheard({"all": LAYERS}, split, PENALTIES, 4)
+    list(controls.answers("matrix_norms", files, ["permuted"]))
+    for part in (TRAIN, VALIDATION):
+        truth = split.classes[part]
+        assert len(controls.labels[part]) == 4
+        for labels in controls.labels[part]:
+            assert (labels != truth).any()
+            assert sorted(labels) == sorted(truth)
+
+
+def test_random_sets_hold_as_many_layers_each_once(tmp_path):
+    sets = {"all": LAYERS, "half": LAYERS[:6], "one": LAYERS[3:4]}
+    drawn = list(LayerControls(sets, split_of(tmp_path), PENALTIES, 5)._random_sets())
+    assert [(name, draw) for _, name, draw, _ in drawn] == [(n, d) for n in ("half", "one") for d in range(5)]
+    for _, name, _, members in drawn:
+        assert len(set(members.tolist())) == len(sets[name])
 
 
 def stored(tmp_path, factors, representation="stats"):

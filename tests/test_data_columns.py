@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import published
-from lorascope.data.columns import as_float32, is_matrix_type, may_be_bfloat16, storage_type
+from lorascope.data.columns import (
+    as_float32,
+    common_shape,
+    is_matrix_type,
+    may_be_bfloat16,
+    read_matrices,
+    storage_type,
+)
 from lorascope.data.sources.arrow import from_dataset
 
 VALUES = np.random.default_rng(0).standard_normal((7, 3, 5)).astype(np.float32)
@@ -133,6 +140,31 @@ def test_the_row_in_a_refusal_counts_from_the_start_of_a_slice(refused):
     with refused("here: row 2 is empty"):
         as_float32(column.slice(1), "here")
     np.testing.assert_array_equal(as_float32(column.slice(1, 2), "here"), [[[1.0]], [[2.0]]])
+
+
+def test_the_common_shape_is_that_of_most_rows():
+    rows = [[[1.0]], None, [[1.0, 2.0]], [[3.0, 4.0]], [[1.0], [2.0]]]
+    assert common_shape(pa.array(rows, pa.list_(pa.list_(pa.float32()))), "here") == (1, 2)
+    assert common_shape(pa.array([None, []], pa.list_(pa.list_(pa.float32()))), "here") is None
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (None, "is empty"),
+        ([], "is empty"),
+        ([None], "is empty"),
+        ([[1.0, None]], "has empty entries"),
+        ([[1.0, 2.0], [3.0]], "has rows of different lengths"),
+        ([[1.0], [2.0]], "is (2, 1) where most adapters have (1, 2)"),
+    ],
+)
+@pytest.mark.parametrize("list_", [pa.list_, pa.large_list])
+def test_what_is_wrong_with_a_matrix_is_told_and_the_others_are_read(row, reason, list_):
+    column = pa.array([[[1.0, 2.0]], row, [[3.0, 4.0]]], list_(list_(pa.float32())))
+    values, problems = read_matrices(column, (1, 2), "here")
+    assert problems == {1: reason}
+    np.testing.assert_array_equal(values, [[[1.0, 2.0]], [[np.nan, np.nan]], [[3.0, 4.0]]])
 
 
 def test_empty_rows_of_fixed_size_lists_are_refused(refused):

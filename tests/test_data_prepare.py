@@ -158,6 +158,19 @@ def test_a_shape_that_changes_between_batches_is_refused(weights, refused, tmp_p
         prepare(open_source(settings), "mine", "attention", tmp_path / "out", max_rejected=0.5)
 
 
+def test_a_batch_without_any_usable_row_moves_no_other(weights, tmp_path):
+    column = next(iter(weights))
+    copy = {**weights, column: weights[column].copy()}
+    copy[column][16:32] = np.inf
+    kept = [*range(16), *range(32, N)]
+    source = arrow.from_dataset(published.make_dataset(copy), "mine")
+    found = prepare(source, "mine", "attention", tmp_path / "data", max_rejected=0.5)
+    whole = arrow.from_dataset(published.make_dataset(weights).select(kept), "mine")
+    assert found["digest"] == prepare(whole, "mine", "attention", tmp_path / "whole")["digest"]
+    ids = read_table(tmp_path / "data" / "source.parquet", ["adapter"])["adapter"].to_pylist()
+    assert ids == [f"{row:06d}" for row in kept]
+
+
 def test_rows_that_cannot_be_used_are_left_out_and_listed(weights, tmp_path, refused):
     """In the first row, in the middle of a batch, and a whole batch; by all that can be wrong with one."""
     column = list(weights)[1]

@@ -19,6 +19,7 @@ from lorascope.data.prepare import prepare
 from lorascope.data.sources import arrow, open_source, source_fingerprint, source_layers
 from lorascope.data.sources import hub as sources_hub
 from lorascope.data.sources.zoo import load_zoo
+from lorascope.errors import LorascopeError
 
 N = 40
 # Two blocks: self- and cross-attention, layers of different widths.
@@ -429,6 +430,8 @@ def test_no_revision_is_the_default_branch(endpoint):
 def test_a_full_commit_hash_needs_no_network():
     commit = "0123456789abcdef0123456789abcdef01234567"
     assert source_fingerprint({**hub("nobody/nothing"), "revision": commit}) == commit
+    with pytest.raises(LorascopeError, match="HF_HUB_OFFLINE"):
+        source_fingerprint({**hub("nobody/nothing"), "revision": commit + "0"})
 
 
 def truncate(path, kept):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layered import RANKS, dense, fitted_to, random_factors
+from lorascope.features.certify import certify
 from lorascope.features.invariance import (
     CHANGES,
     ROUNDING,
@@ -129,3 +130,17 @@ def test_alpha_changes_sizes_only(name):
     expected = np.where((factors.norm > 0)[:, None], shift, 0.0)
     # The floor of a logarithm moves with σ₁, so also where a component is absent.
     np.testing.assert_allclose(moved, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["stats", "delta_spectrum", "flat"])
+def test_an_adapter_without_any_update_drifts_nowhere(name):
+    found = drifts(name, random_factors(2))
+    assert all(np.isfinite(found[change]) for change in TELLTALE + ROUNDING)
+
+
+def test_the_certificate_is_that_of_the_worst_layer():
+    layers = {"one": synthetic_factors(2), "other": synthetic_factors(4)}
+    alone = [drifts("flat", factors) for factors in layers.values()]
+    found = certify("flat", layers)["drifts"]
+    for change in TELLTALE:
+        assert found[change] == max(each[change] for each in alone) > min(each[change] for each in alone)

@@ -15,7 +15,7 @@ rule unusable:
     params:
         why=unusable_of,
     message:
-        "Use {wildcards.dataset}"
+        "Read data set {wildcards.dataset}"
     shell:
         "echo {params.why:q} > {log}; exit 2"
 

@@ -142,7 +142,7 @@ def _regular(column: pa.Array, where: str) -> np.ndarray | None:
 def _one(matrix: pa.Scalar) -> np.ndarray | str:
     """Return one matrix as float32 [rows, cols], or what is wrong with it."""
     rows = matrix.as_py()
-    if rows is None or any(row is None for row in rows):
+    if not rows or any(row is None for row in rows):
         return "is empty"
     if len({len(row) for row in rows}) != 1:
         return "has rows of different lengths"

@@ -98,10 +98,9 @@ def is_number(column: pa.Array) -> bool:
 
 
 def _names_class(column: pa.Array, labels: pa.Array) -> bool:
-    """Tell whether each value belongs to one class alone, and each class has a value of its own."""
+    """Tell whether each value belongs to one class alone."""
     both = pa.table({"value": column, "label": labels}).group_by(["value", "label"]).aggregate([]).num_rows
-    values, classes = len(pc.unique(column)), len(pc.unique(labels))
-    return both == values >= classes
+    return both == len(pc.unique(column))
 
 
 def as_features(table: pa.Table, columns: list[str]) -> np.ndarray:
