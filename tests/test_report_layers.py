@@ -76,9 +76,9 @@ def test_tables_behind_the_charts(summary):
 
 def test_the_words_follow_from_the_numbers(summary, bare):
     assert where(summary) == (
-        "mid_block attn2.to_v is the most telling of 3 layers; alone it gets 80.0 % of the test adapters right "
-        "[68.1, 88.2], no measurable loss from 90.0 % with all; without the best a measurable 40.0 points "
-        "are lost"
+        "mid_block attn2.to_v is the most telling of 3 layers; alone it gets 80.0 % of the test adapters "
+        "right [68.1, 88.2], no measurable loss from 90.0 % with all; without the best a measurable "
+        "40.0 points are lost"
     )
     assert f"Where it sits: {where(summary)}" in text_summary(summary)
     assert where(bare) == ""
