@@ -215,6 +215,7 @@ def test_the_rate_of_free_loss_falls_around_its_mean(rate):
     assert np.mean(rates) == pytest.approx(rate)
     assert rates == sorted(rates, reverse=True)
     assert 0 < rates[-1] <= rates[0] <= 1 + 1e-9
+    assert rates[0] - rates[-1] == pytest.approx(2 * min(0.6 * rate, 1 - rate))
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=60), st.floats(0.01, 1))

@@ -5,10 +5,16 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_COMPARISONS = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "=="}
-_COMPARISONS |= {ast.In: "not in", ast.NotIn: "in", ast.Is: "is not", ast.IsNot: "is"}
-_OPERATORS = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.FloorDiv: "*", ast.Mod: "//"}
-_OPERATORS |= {ast.Pow: "*", ast.BitOr: "&", ast.BitAnd: "|"}
+_COMPARISONS = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq}
+_COMPARISONS |= {
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+_OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
+_OPERATORS |= {ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr}
 _NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "argmin": "argmax", "argmax": "argmin"}
 _NAMES |= {"minimum": "maximum", "maximum": "minimum", "mean": "sum", "sum": "mean", "argsort": "argmax"}
 
@@ -92,22 +98,27 @@ def _says_nothing(node: ast.AST) -> bool:
 def _alternatives(node: ast.expr) -> Iterator[str]:
     if isinstance(node, ast.Constant):
         yield from _constants(node.value)
-    elif isinstance(node, ast.Compare) and type(node.ops[0]) in _COMPARISONS:
-        rest = [_symbol(operator) + ast.unparse(right) for operator, right in _pairs(node)[1:]]
-        first = (
-            f"{ast.unparse(node.left)} {_COMPARISONS[type(node.ops[0])]} {ast.unparse(node.comparators[0])}"
-        )
-        yield f"({first}{''.join(rest)})"
-    elif isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        yield f"({ast.unparse(node.left)} {_OPERATORS[type(node.op)]} {ast.unparse(node.right)})"
-    elif isinstance(node, ast.BoolOp):
-        yield f"({(' or ' if isinstance(node.op, ast.And) else ' and ').join(map(ast.unparse, node.values))})"
-    elif isinstance(node, ast.UnaryOp):
-        yield f"({ast.unparse(node.operand)})"
-    elif isinstance(node, ast.IfExp):
-        yield f"({ast.unparse(node.orelse)} if {ast.unparse(node.test)} else {ast.unparse(node.body)})"
-    elif isinstance(node, ast.Call) and (renamed := _renamed(node.func)):
-        yield ast.unparse(ast.Call(renamed, node.args, node.keywords))
+    elif changed := _changed(node):
+        # In parentheses, because what stands around it does not change.
+        yield f"({ast.unparse(changed)})"
+
+
+def _changed(node: ast.expr) -> ast.expr | None:
+    """Return an expression with another operator, order or function; None where there is none to change."""
+    match node:
+        case ast.Compare(left, [first, *rest], right) if type(first) in _COMPARISONS:
+            return ast.Compare(left, [_COMPARISONS[type(first)](), *rest], right)
+        case ast.BinOp(left, operator, right) if type(operator) in _OPERATORS:
+            return ast.BinOp(left, _OPERATORS[type(operator)](), right)
+        case ast.BoolOp(operator, values):
+            return ast.BoolOp(ast.Or() if isinstance(operator, ast.And) else ast.And(), values)
+        case ast.UnaryOp(_, operand):
+            return operand
+        case ast.IfExp(test, body, orelse):
+            return ast.IfExp(test, orelse, body)
+        case ast.Call(function, arguments, keywords) if renamed := _renamed(function):
+            return ast.Call(renamed, arguments, keywords)
+    return None
 
 
 def _constants(value: object) -> Iterator[str]:
@@ -117,15 +128,6 @@ def _constants(value: object) -> Iterator[str]:
         yield str(value + 1)
     elif isinstance(value, float):
         yield repr(value * 2 if value else 1.0)
-
-
-def _pairs(node: ast.Compare) -> list[tuple[ast.cmpop, ast.expr]]:
-    return list(zip(node.ops, node.comparators, strict=True))
-
-
-def _symbol(operator: ast.cmpop) -> str:
-    """Return a comparison's operator as text, with its spaces."""
-    return ast.unparse(ast.Compare(ast.Name("a"), [operator], [ast.Name("b")]))[1:-1]
 
 
 def _renamed(function: ast.expr) -> ast.expr | None:

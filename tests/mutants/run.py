@@ -23,8 +23,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = Path("workflow", "lorascope")
 DOCUMENT = ROOT / "docs" / "testing.md"
 FOLDERS = ("stats", "probes", "gates", "features")
-# How many imports may lie between a test and the module that it is to hold.
-FARTHEST = 2
+# How many imports may lie between a test and the module that it is to hold, and how many files are tried.
+FARTHEST, MOST_FILES = 2, 12
 SECONDS = 900
 _ROW = re.compile(r"^\| `(?P<name>.+?)` \| (?P<reason>.+?) \|$", re.MULTILINE)
 
@@ -83,13 +83,23 @@ def draw(number: int, folders: tuple[str, ...]) -> list[Mutant]:
 
 
 def tests_by_module(modules: set[str]) -> dict[str, list[str]]:
-    """Return module → the test files that reach it over few imports, the nearest first."""
+    """Return module → the test files that reach it over few imports, the nearest first.
+
+    Among equally near ones those that share more words with the module's name come first.
+    """
     nearest: dict[str, dict[str, int]] = {module: {} for module in modules}
     for test in sorted((ROOT / "tests").glob("test_*.py")):
         for module, distance in _reached(test):
             if module in nearest:
                 nearest[module].setdefault(test.relative_to(ROOT).as_posix(), distance)
-    return {module: sorted(found, key=found.__getitem__) for module, found in nearest.items()}
+    return {
+        module: sorted(found, key=lambda test: (found[test], -_words_in_common(module, test)))[:MOST_FILES]
+        for module, found in nearest.items()
+    }
+
+
+def _words_in_common(module: str, test: str) -> int:
+    return len(set(re.findall("[a-z]+", module)) & set(re.findall("[a-z]+", test)))
 
 
 def _reached(test: Path) -> Iterator[tuple[str, int]]:
@@ -117,10 +127,12 @@ def _imported(file: Path) -> Iterator[Path]:
 
 def _files(name: str) -> Iterator[Path]:
     first, *rest = name.split(".")
-    if first == "lorascope":
-        path = (ROOT / PACKAGE).joinpath(*rest).with_suffix(".py")
-        if rest and path.is_file():
-            yield path
+    if first == "lorascope" and rest:
+        path = (ROOT / PACKAGE).joinpath(*rest)
+        if path.with_suffix(".py").is_file():
+            yield path.with_suffix(".py")
+        # A registry names the folder whose modules it loads.
+        yield from path.glob("*.py")
     elif (helper := ROOT / "tests" / f"{first}.py").is_file():
         yield from _imported(helper)
 
