@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: study study-1k study-hard study-sparse leaderboard scaling base setup setup-dev test mutants test-faults test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train bench-protocol clean-venv
+.PHONY: study study-1k study-hard study-sparse leaderboard scaling base atlas setup setup-dev test mutants test-faults test-fast lint format bench bench-dag bench-extract bench-files bench-prepare bench-study bench-report bench-train bench-protocol clean-venv
 
 study: setup
 	$(BIN)/snakemake --cores $(CORES) $(ARGS)
@@ -34,6 +34,10 @@ scaling: setup
 base: setup
 	$(BIN)/lorascope zoo-base --out results/base/base.safetensors
 	$(BIN)/lorascope zoo-compare results/base/base.safetensors --out results/base/comparison.json
+
+# What every layer of every known network is called and does: one file a model, from the libraries themselves.
+atlas: setup-dev
+	$(BIN)/python -m lorascope.adapters.atlas.maker $(ARGS)
 
 setup: $(VENV)/.run
 setup-dev: $(VENV)/.dev
