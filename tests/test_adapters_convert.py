@@ -1,7 +1,6 @@
 """Conversion between families: exact there and back, and the real libraries load what is written."""
 
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,9 +29,6 @@ from adapter_files import (
 from lorascope.adapters.certify import apply_raw, certify
 from lorascope.adapters.convert import convert
 from lorascope.adapters.files import read_adapter
-from lorascope.adapters.formats.keys import parse_key
-from lorascope.adapters.formats.paths import layer_of, to_ldm
-from lorascope.adapters.renaming import diffusers_stems, kohya_stems, layers_by_diffusers
 
 FAMILIES = ("diffusers", "kohya", "peft")
 
@@ -199,8 +195,13 @@ def test_what_has_no_place_is_refused(written, tmp_path, refused):
         convert(read_adapter(tmp_path / "both.safetensors"), "peft", tmp_path / "peft")
     language = {f"base_model.model.layers.0.q_proj.lora_{side}.weight": torch.ones(4, 4) for side in "AB"}
     save_file(language, tmp_path / "language.safetensors")
-    with refused("layers.0.q_proj belongs to no UNet or text encoder: kohya-ss"):
+    with refused("layers.0.q_proj is a layer of no known network"):
         convert(read_adapter(tmp_path / "language.safetensors"), "kohya", tmp_path / "kohya")
+    language = {name.replace("q_proj", "self_attn.q_proj"): value for name, value in language.items()}
+    save_file(language, tmp_path / "llama.safetensors")
+    for family in ("kohya", "diffusers", "comfyui"):
+        with refused("layers.0.self_attn.q_proj belongs to no UNet, transformer or text encoder"):
+            convert(read_adapter(tmp_path / "llama.safetensors"), family, tmp_path / family)
 
 
 def test_text_encoders_convert(tmp_path):
@@ -238,38 +239,6 @@ UNETS = {
 }
 
 
-@pytest.fixture(scope="module", params=UNETS)
-def model(request):
-    """A published UNet: the base model's name, and every linear layer and convolution."""
-    with torch.device("meta"):
-        unet = UNet2DConditionModel(**UNETS[request.param])
-        kinds = (torch.nn.Linear, torch.nn.Conv2d)
-        layers = [name for name, module in unet.named_modules() if isinstance(module, kinds)]
-    return SimpleNamespace(name=request.param, layers=layers)
-
-
-def test_every_layer_of_a_published_unet_keeps_its_name(model):
-    for keys in (kohya_stems(model.layers, model.name), diffusers_stems(model.layers)):
-        assert set(keys) == set(model.layers)
-        for layer, (down, up) in keys.items():
-            parts = parse_key(down), parse_key(up)
-            assert [part.role for part in parts] == ["down", "up"]
-            assert {layer_of(part.stem) for part in parts} == {layer}
-
-
-def test_diffusers_gives_the_same_names(model):
-    keys = {down: layer for layer, (down, _) in kohya_stems(model.layers, model.name).items()}
-    assert layers_by_diffusers(keys) == keys
-
-
-def test_stability_ais_names_go_there_and_back():
-    names = ("input_blocks.0.0", "input_blocks.4.1.transformer_blocks.1.attn2.to_k", "input_blocks.3.0.op")
-    names += ("middle_block.0.in_layers.2", "middle_block.1.proj_in", "middle_block.2.emb_layers.1")
-    names += ("output_blocks.2.2.conv", "output_blocks.8.0.skip_connection", "output_blocks.0.1.proj_out")
-    for name in (*names, "time_embed.2", "label_emb.0.0", "out.2"):
-        assert to_ldm(layer_of(f"lora_unet_{name.replace('.', '_')}")) == name
-
-
 @pytest.mark.parametrize("base", UNETS)
 def test_the_base_model_is_guessed_from_names_and_shapes(base, tmp_path):
     with torch.device("meta"):
@@ -277,17 +246,24 @@ def test_the_base_model_is_guessed_from_names_and_shapes(base, tmp_path):
         inject_adapter_in_model(LoraConfig(r=1, target_modules=["to_k"]), unet)
     tensors = {name: torch.zeros(value.shape) for name, value in get_peft_model_state_dict(unet).items()}
     save_file(tensors, tmp_path / "a.safetensors", {"ss_base_model_version": "sd_v2"})
-    assert read_adapter(tmp_path / "a.safetensors").base_model == base
+    # Kolors has the same attentions as Stable Diffusion XL: only a header that names one can choose.
+    expected = {"Stable Diffusion XL": "Stable Diffusion XL or Kolors"}.get(base, base)
+    assert read_adapter(tmp_path / "a.safetensors").base_model == expected
     convert(read_adapter(tmp_path / "a.safetensors"), "kohya", tmp_path / "b")
     sgm = any("input_blocks" in name for name in load_file(tmp_path / "b"))
     assert sgm == (base == "Stable Diffusion XL")
-    assert read_adapter(tmp_path / "b").base_model == base
+    assert read_adapter(tmp_path / "b").base_model == expected
 
 
-def test_an_unknown_base_is_what_the_file_says(unet, tmp_path):
+def test_an_unknown_base_is_unknown_with_the_nearest_and_what_the_file_says(unet, tmp_path):
     path = write_kohya(unet, tmp_path / "a.safetensors", ss_base_model_version="tiny\n\x1b[31m")
-    assert read_adapter(path).base_model == "tiny [31m"
-    assert read_adapter(write_kohya(unet, tmp_path / "b.safetensors")).base_model is None
+    adapter = read_adapter(path)
+    assert adapter.base_model is None
+    nearest, said = adapter.notes
+    assert "the nearest is Stable Diffusion" in nearest
+    assert "320 × 320, here 8 × 8" in nearest
+    assert "tiny [31m" in said
+    assert len(read_adapter(write_kohya(unet, tmp_path / "b.safetensors")).notes) == 1
 
 
 def test_the_configuration_in_the_header_is_pefts(unet, tmp_path):

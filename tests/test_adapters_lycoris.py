@@ -151,5 +151,7 @@ def test_a_broken_lokr_is_refused(tmp_path, refused, shapes, message):
 def test_a_small_file_cannot_ask_for_much_memory(tmp_path, refused):
     wide = {"lokr_w1_a": (4000, 1), "lokr_w1_b": (1, 4000), "lokr_w2_a": (4000, 1), "lokr_w2_b": (1, 4000)}
     assert MIN_EXPANDED_BYTES < 4 * 2 * 4000**2
+    adapter = read_one(tmp_path, {role: torch.ones(shape) for role, shape in wide.items()}, None)
+    assert adapter.layers.norm(LAYER) == 4000**2
     with refused("as LoKr it would take 122 MiB, more than the 64 MiB"):
-        read_one(tmp_path, {role: torch.ones(shape) for role, shape in wide.items()}, None)
+        adapter.layers[LAYER]

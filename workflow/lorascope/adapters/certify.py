@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -18,17 +19,25 @@ _SEED = 0
 Read = Callable[[str], np.ndarray]
 
 
-def certify(source: AdapterFile, target: AdapterFile) -> dict[str, float]:
+def certify(source: AdapterFile, target: AdapterFile, shown: Path | None = None) -> dict[str, float]:
     """Return layer → ‖ΔW·x − ΔW′·x‖ / ‖ΔW·x‖ for one random x a layer.
 
     ΔW·x is computed in float64 from the tensors of ``source`` as its family defines them, not from factors:
-    a mistake in the factor algebra shows as well as one in a name or a scale.
+    a mistake in the factor algebra shows as well as one in a name or a scale. A layer that only ``target``
+    has must have ΔW = 0: a fused module has rows for each of its layers.
+
+    Args:
+        shown: what messages call ``target``.
 
     Raises:
         LorascopeError: the two do not have the same layers, or an error above ``TOLERANCE``.
     """
-    if missing := set(source.modules) ^ set(target.modules):
-        raise LorascopeError(f"{target.path}: layers differ from {source.path}: {sorted(missing)[0]}")
+    shown = shown or target.path
+    if missing := set(source.modules) - set(target.modules):
+        raise LorascopeError(f"{shown}: layers differ from {source.path}: {sorted(missing)[0]}")
+    for layer in set(target.modules) - set(source.modules):
+        if target.layers.norm(layer) != 0:
+            raise LorascopeError(f"{shown}: layers differ from {source.path}: {layer}")
     generator = np.random.default_rng(_SEED)
     errors = {}
     for layer, module in source.modules.items():
@@ -42,7 +51,7 @@ def certify(source: AdapterFile, target: AdapterFile) -> dict[str, float]:
     worst = max(errors, key=lambda layer: math.inf if math.isnan(errors[layer]) else errors[layer])
     if not errors[worst] <= TOLERANCE:
         raise LorascopeError(
-            f"{target.path}: layer {worst}: ΔW·x is off by {errors[worst]:.1e} of its size in {source.path}"
+            f"{shown}: layer {worst}: ΔW·x is off by {errors[worst]:.1e} of its size in {source.path}"
         )
     return errors
 
@@ -54,7 +63,8 @@ def apply_raw(header: Header, module: Module, x: np.ndarray) -> np.ndarray:
         return header.read(module.keys[role]).astype(np.float64)
 
     apply = {LOHA: _apply_loha, LOKR: _apply_lokr}.get(module.family, _apply_lora)
-    return module.scale * apply(read, set(module.keys), x)
+    whole = module.scale * apply(read, set(module.keys), x)
+    return np.concatenate([whole[start:stop] for start, stop in module.rows]) if module.rows else whole
 
 
 def _apply_lora(read: Read, roles: set[str], x: np.ndarray) -> np.ndarray:

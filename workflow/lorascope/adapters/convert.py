@@ -1,12 +1,13 @@
 """An adapter written as another family: the weights stay as they are, names and the place of alpha change.
 
-Importing this module loads torch, diffusers and peft.
+Importing this module loads torch.
 """
 
 import json
 import re
+import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,23 +15,23 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
-from lorascope.adapters.files import AdapterFile
+from lorascope.adapters.certify import certify
+from lorascope.adapters.files import AdapterFile, read_adapter
 from lorascope.adapters.formats.keys import LOHA, LOKR
 from lorascope.adapters.formats.modules import Module
-from lorascope.adapters.formats.paths import component_of
 from lorascope.adapters.formats.scale import CONFIG_NAME, HEADER_ENTRY
-from lorascope.adapters.libraries import LoraConfig
-from lorascope.adapters.renaming import check_names, diffusers_stems, kohya_stems
+from lorascope.adapters.naming import Target, layer_size, targets
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes, write_json
 
-_PIPELINE = ("unet", "text_encoder", "text_encoder_2")
 _KERNEL_OF_NAME = ((re.compile(r"conv_shortcut$"), 1), (re.compile(r"(conv\d?|conv_in|conv_out)$"), 3))
+_UNET_ATTENTION = re.compile(r"\.to_(q|k|v|out\.0)$")
+_CLIP_ATTENTION = re.compile(r"\.self_attn\.(q|k|v|out)_proj$")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One layer as every family but LoHa and LoKr stores it: ΔW = alpha / rank · up · down."""
+    """One module as every family but LoHa and LoKr stores it: ΔW = alpha / rank · up · down."""
 
     down: torch.Tensor
     up: torch.Tensor
@@ -42,26 +43,50 @@ class Pair:
         return len(self.down)
 
 
-def convert(adapter: AdapterFile, family: str, out: Path) -> None:
-    """Write an adapter as ``diffusers`` or ``kohya`` (one file), or ``peft`` (a folder).
+def convert(adapter: AdapterFile, family: str, out: Path, certified: bool = False) -> dict[str, float]:
+    """Write an adapter as ``diffusers``, ``kohya`` or ``comfyui`` (one file), or ``peft`` (a folder).
 
-    LoHa, LoKr and Tucker convolutions are written as the LoRA that has the same ΔW, in float32.
+    LoHa, LoKr and Tucker convolutions are written as the LoRA that has the same ΔW, in float32. Layers that
+    are one in the family are put together: exactly, at the sum of their ranks where they do not share A.
+
+    Args:
+        certified: compare ΔW·x before and after; return layer → relative error.
 
     Raises:
-        LorascopeError: ``out`` exists, or a layer has no place in that family.
+        LorascopeError: ``out`` exists, a layer has no place in that family, or the comparison fails; nothing
+            is left behind.
     """
     if out.exists():
         raise LorascopeError(f"{out}: exists; name another file, or delete it first")
-    check_names(adapter)
+    named = targets(adapter, family)
     stored = load_file(adapter.header.path)
     pairs = {layer: _pair(adapter, layer, module, stored) for layer, module in adapter.modules.items()}
-    WRITERS[family](adapter, pairs, out)
+    modules = {target.stem: _joined(adapter, target, pairs) for target in named}
+    # Beside the target, so that the move is one step; a name that a listing of adapters does not show.
+    temp = out.with_name(f".{out.name}.partial")
+    try:
+        WRITERS[family](adapter, modules, temp)
+        errors = certify(adapter, read_adapter(temp), shown=out) if certified else {}
+        temp.replace(out)
+    finally:
+        _remove(temp)
+    return errors
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _pair(adapter: AdapterFile, layer: str, module: Module, stored: Mapping[str, torch.Tensor]) -> Pair:
     if module.family not in (LOHA, LOKR) and "lora_mid" not in module.keys:
+        up = stored[module.keys["up"]]
+        if module.rows:
+            up = torch.cat([up[start:stop] for start, stop in module.rows])
         # scale · rank is alpha again, whatever rule the family has for the scale.
-        return Pair(stored[module.keys["down"]], stored[module.keys["up"]], module.scale * module.sizes.dim)
+        return Pair(stored[module.keys["down"]], up, module.scale * module.sizes.dim)
     factors = adapter.layers[layer]
     down, up = (torch.from_numpy(np.array(matrix)) for matrix in (factors.down, factors.up))
     if kernel := module.sizes.kernel or _kernel_of_name(layer):
@@ -75,13 +100,59 @@ def _kernel_of_name(layer: str) -> tuple[int, ...]:
     return next(((size, size) for pattern, size in _KERNEL_OF_NAME if pattern.search(layer)), ())
 
 
-def _write_kohya(adapter: AdapterFile, pairs: Mapping[str, Pair], out: Path) -> None:
-    _check_components(adapter, pairs, "kohya-ss")
+def _joined(adapter: AdapterFile, target: Target, pairs: Mapping[str, Pair]) -> Pair:
+    """The layers of one module as one LoRA, its rows in the module's order."""
+    if len(target.layers) == 1:
+        pair = pairs[target.layers[0]]
+        if not target.swap:
+            return pair
+        first, second = pair.up.chunk(2)
+        return Pair(pair.down, torch.cat([second, first]), pair.alpha)
+    rows = [layer_size(adapter, layer, target)[0] for layer in target.layers]
+    own = [(pairs.get(layer), count) for layer, count in zip(target.layers, rows, strict=True)]
+    there = [pair for pair, _ in own if pair]
+    if len(there) == len(own) and all(_same_a(there[0], pair) for pair in there[1:]):
+        return Pair(there[0].down, torch.cat([pair.up for pair in there]), there[0].alpha)
+    return _block_diagonal(own)
+
+
+def _same_a(first: Pair, other: Pair) -> bool:
+    same = first.alpha == other.alpha and first.down.shape == other.down.shape
+    return same and first.up.dtype == other.up.dtype and torch.equal(first.down, other.down)
+
+
+def _block_diagonal(own: Sequence[tuple[Pair | None, int]]) -> Pair:
+    """The As one below the other, each B in its own rows and columns."""
+    there = [pair for pair, _ in own if pair]
+    scales = {pair.alpha / pair.rank for pair in there}
+    folded = len(scales) > 1
+    dtype = torch.float32 if folded else there[0].up.dtype
+    rank = sum(pair.rank for pair in there)
+    up = torch.zeros(sum(count for _, count in own), rank, *there[0].up.shape[2:], dtype=dtype)
+    row = column = 0
+    for pair, count in own:
+        if pair:
+            scale = pair.alpha / pair.rank if folded else 1
+            up[row : row + count, column : column + pair.rank] = pair.up.to(dtype) * scale
+            column += pair.rank
+        row += count
+    down = torch.cat([pair.down.to(dtype) for pair in there])
+    return Pair(down, up, float(rank) if folded else scales.pop() * rank)
+
+
+def _write_kohya(adapter: AdapterFile, modules: Mapping[str, Pair], out: Path) -> None:
     tensors = {}
-    for layer, (down, up) in kohya_stems(pairs, adapter.base_model).items():
-        pair = pairs[layer]
-        alpha = down.removesuffix(".lora_down.weight") + ".alpha"
-        tensors |= {alpha: _scalar(pair.alpha, pair.down.dtype), down: pair.down, up: pair.up}
+    for stem, pair in modules.items():
+        tensors |= {f"{stem}.alpha": _scalar(pair.alpha, pair.down.dtype)}
+        tensors |= _sides(stem, (".lora_down", ".lora_up"), pair)
+    _save(out, tensors, _free_metadata(adapter))
+
+
+def _write_comfyui(adapter: AdapterFile, modules: Mapping[str, Pair], out: Path) -> None:
+    tensors = {}
+    for stem, pair in modules.items():
+        tensors |= {f"{stem}.alpha": _scalar(pair.alpha, pair.down.dtype)}
+        tensors |= _sides(stem, (".lora_A", ".lora_B"), pair)
     _save(out, tensors, _free_metadata(adapter))
 
 
@@ -91,49 +162,53 @@ def _scalar(value: float, dtype: torch.dtype) -> torch.Tensor:
     return number if number.item() == value else torch.tensor(value, dtype=torch.float32)
 
 
-def _write_diffusers(adapter: AdapterFile, pairs: Mapping[str, Pair], out: Path) -> None:
-    _check_components(adapter, pairs, "diffusers")
-    keys = diffusers_stems(pairs)
-    tensors = {key: value for layer in pairs for key, value in _named(keys[layer], pairs[layer])}
+def _write_diffusers(adapter: AdapterFile, modules: Mapping[str, Pair], out: Path) -> None:
+    """Attention projections are called as diffusers' training scripts call them (``to_q.lora.down.weight``).
+
+    Where other layers of the UNet are adapted too, all of them have PEFT's names: diffusers' loader takes a
+    file for one or the other.
+    """
+    unet = [stem for stem in modules if stem.startswith("unet.")]
+    old = bool(unet) and all(_UNET_ATTENTION.search(stem) for stem in unet)
+    tensors = {}
     config = {}
-    for component in dict.fromkeys(map(component_of, pairs)):
+    for stem, pair in modules.items():
+        sides = (".lora_A", ".lora_B")
+        if stem.startswith("unet.") and old:
+            sides = (".lora.down", ".lora.up")
+        elif stem.startswith("text_encoder") and _CLIP_ATTENTION.search(stem):
+            sides = (".lora_linear_layer.down", ".lora_linear_layer.up")
+        tensors |= _sides(stem, sides, pair)
+    for component in dict.fromkeys(stem.split(".", 1)[0] for stem in modules):
         part = {
-            layer.removeprefix(f"{component}."): pair
-            for layer, pair in pairs.items()
-            if component_of(layer) == component
+            stem.removeprefix(f"{component}."): pair
+            for stem, pair in modules.items()
+            if stem.split(".", 1)[0] == component
         }
         config |= {f"{component}.{name}": value for name, value in _peft_config(adapter, part).items()}
     _save(out, tensors, {**_free_metadata(adapter), HEADER_ENTRY: json.dumps(config, sort_keys=True)})
 
 
-def _write_peft(adapter: AdapterFile, pairs: Mapping[str, Pair], out: Path) -> None:
-    if len(components := list(dict.fromkeys(map(component_of, pairs)))) > 1:
-        raise LorascopeError(
-            f"{adapter.path}: it adapts {' and '.join(components)}, and a PEFT folder holds one model; "
-            "convert to diffusers instead"
-        )
-    prefix = "" if components[0] in ("unet", "model") else f"{components[0]}."
-    pairs = {layer.removeprefix(prefix): pair for layer, pair in pairs.items()}
+def _write_peft(adapter: AdapterFile, modules: Mapping[str, Pair], out: Path) -> None:
     tensors = {}
-    for layer, pair in pairs.items():
-        stem = f"base_model.model.{layer}"
-        tensors |= _named((f"{stem}.lora_A.weight", f"{stem}.lora_B.weight"), pair)
+    for stem, pair in modules.items():
+        tensors |= _sides(stem, (".lora_A", ".lora_B"), pair)
     _save(out / "adapter_model.safetensors", tensors, _free_metadata(adapter))
-    write_json(out / CONFIG_NAME, _peft_config(adapter, pairs), signed=False)
+    inside = {stem.removeprefix("base_model.model."): pair for stem, pair in modules.items()}
+    write_json(out / CONFIG_NAME, _peft_config(adapter, inside), signed=False)
 
 
-WRITERS = {"diffusers": _write_diffusers, "kohya": _write_kohya, "peft": _write_peft}
+WRITERS = {
+    "diffusers": _write_diffusers,
+    "kohya": _write_kohya,
+    "comfyui": _write_comfyui,
+    "peft": _write_peft,
+}
 
 
-def _named(keys: tuple[str, str], pair: Pair) -> tuple[tuple[str, torch.Tensor], ...]:
-    return tuple(zip(keys, (pair.down, pair.up), strict=True))
-
-
-def _check_components(adapter: AdapterFile, pairs: Mapping[str, Pair], family: str) -> None:
-    if stranger := next((layer for layer in pairs if component_of(layer) not in _PIPELINE), None):
-        raise LorascopeError(
-            f"{adapter.path}: {stranger} belongs to no UNet or text encoder: {family} has no name for it"
-        )
+def _sides(stem: str, sides: tuple[str, str], pair: Pair) -> dict[str, torch.Tensor]:
+    down, up = (f"{stem}{side}.weight" for side in sides)
+    return {down: pair.down.contiguous(), up: pair.up.contiguous()}
 
 
 def _peft_config(adapter: AdapterFile, pairs: Mapping[str, Pair]) -> dict:
@@ -141,16 +216,23 @@ def _peft_config(adapter: AdapterFile, pairs: Mapping[str, Pair]) -> dict:
     ranks = {layer: pair.rank for layer, pair in pairs.items()}
     alphas = {layer: _whole_number(pair.alpha) for layer, pair in pairs.items()}
     (r, _), (alpha, _) = (Counter(values.values()).most_common(1)[0] for values in (ranks, alphas))
-    config = LoraConfig(
-        r=r,
-        lora_alpha=alpha,
-        rank_pattern={layer: rank for layer, rank in ranks.items() if rank != r},
-        alpha_pattern={layer: value for layer, value in alphas.items() if value != alpha},
-        target_modules=sorted(pairs),
-        base_model_name_or_path=adapter.config.base_model if adapter.config else None,
-        inference_mode=True,
-    ).to_dict()
-    return {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
+    return {
+        "peft_type": "LORA",
+        "r": r,
+        "lora_alpha": alpha,
+        "rank_pattern": {layer: rank for layer, rank in ranks.items() if rank != r},
+        "alpha_pattern": {layer: value for layer, value in alphas.items() if value != alpha},
+        "target_modules": sorted(pairs),
+        "base_model_name_or_path": adapter.config.base_model if adapter.config else None,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "lora_dropout": 0.0,
+        "task_type": None,
+        "use_dora": False,
+        "use_rslora": False,
+    }
 
 
 def _whole_number(value: float) -> float:
@@ -164,4 +246,5 @@ def _free_metadata(adapter: AdapterFile) -> dict[str, str]:
 
 
 def _save(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    write_bytes(path, save(dict(tensors), metadata))
+    # Layers that were cut from one fused module share A: a file holds it once for each.
+    write_bytes(path, save({name: value.clone() for name, value in tensors.items()}, metadata))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lorascope.adapters.files import AdapterFile, Factors
-from lorascope.adapters.formats.norms import frobenius_product
+from lorascope.adapters.files import AdapterFile, Factors, Kronecker
+from lorascope.adapters.formats.norms import frobenius_product, kronecker_inner_product
 from lorascope.errors import LorascopeError
 
 
@@ -62,7 +62,7 @@ def compare_adapters(first: AdapterFile, second: AdapterFile) -> Difference:
     same = [layer for layer in shared if first.shapes[layer][:2] == second.shapes[layer][:2]]
     if not same:
         raise LorascopeError(f"{first.path} and {second.path} have no layer of the same name and shape")
-    products = {layer: _products(first.layers[layer], second.layers[layer]) for layer in same}
+    products = {layer: _products_of(first, second, layer) for layer in same}
     total = np.sum(list(products.values()), axis=0)
     return Difference(
         layers=tuple(_difference(layer, *values) for layer, values in products.items()),
@@ -72,6 +72,34 @@ def compare_adapters(first: AdapterFile, second: AdapterFile) -> Difference:
         only_second=tuple(layer for layer in second.layers if layer not in first.layers),
         other_shape=tuple(layer for layer in shared if layer not in set(same)),
     )
+
+
+def _products_of(first: AdapterFile, second: AdapterFile, layer: str) -> tuple[float, float, float]:
+    """⟨ΔW, ΔW⟩, ⟨ΔW, ΔW′⟩ and ⟨ΔW′, ΔW′⟩; those of LoKr without its factor form, which may be huge."""
+    left, right = (adapter.layers.kronecker(layer) for adapter in (first, second))
+    if left is None and right is None:
+        return _products(first.layers[layer], second.layers[layer])
+    squares = [adapter.layers.norm(layer) ** 2 for adapter in (first, second)]
+    with np.errstate(all="ignore"):
+        if left and right:
+            mixed = _kronecker_product(first, second, layer, left, right)
+        else:
+            factors = (second if left else first).layers[layer]
+            mixed = (
+                kronecker_inner_product(*(left or right)[0], factors.down, factors.up) * (left or right)[1]
+            )
+    return squares[0], mixed, squares[1]
+
+
+def _kronecker_product(
+    first: AdapterFile, second: AdapterFile, layer: str, left: Kronecker, right: Kronecker
+) -> float:
+    """⟨W₁ ⊗ W₂, W₁′ ⊗ W₂′⟩ = ⟨W₁, W₁′⟩ ⟨W₂, W₂′⟩ where the halves have the same shapes."""
+    shapes = [[(len(up), down.shape[1]) for down, up in halves] for halves, _ in (left, right)]
+    if shapes[0] != shapes[1]:
+        return inner_product(first.layers[layer], second.layers[layer])
+    parts = [frobenius_product(*a, *b) for a, b in zip(left[0], right[0], strict=True)]
+    return math.prod(parts) * left[1] * right[1]
 
 
 def _products(left: Factors, right: Factors) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from lorascope.adapters.files import AdapterFile
-from lorascope.adapters.formats.paths import component_of
+from lorascope.adapters.formats.keys import Beside
 from lorascope.adapters.formats.text import plain
 from lorascope.adapters.names import block_of
 
@@ -42,6 +42,7 @@ class Inspection:
         training: entries of the header about the training, and the most frequent tags.
         anomalies: what looks wrong, one line each; empty when nothing does.
         notes: what a reader should know, one line each.
+        beside: what the file trains beside its ΔW.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Inspection:
     training: Mapping[str, str]
     anomalies: tuple[str, ...]
     notes: tuple[str, ...]
+    beside: tuple[Beside, ...] = ()
 
 
 def inspect_adapter(adapter: AdapterFile) -> Inspection:
@@ -71,6 +73,7 @@ def inspect_adapter(adapter: AdapterFile) -> Inspection:
         training=training_metadata(adapter.metadata),
         anomalies=tuple(_anomalies(norms)),
         notes=adapter.notes,
+        beside=adapter.beside,
     )
 
 
@@ -90,6 +93,10 @@ def as_json(inspection: Inspection) -> dict:
         "training": dict(inspection.training),
         "anomalies": list(inspection.anomalies),
         "notes": list(inspection.notes),
+        "trains_more": [
+            {"name": one.key, "kind": one.kind, "shape": list(one.shape), "bytes": one.bytes}
+            for one in inspection.beside
+        ],
     }
 
 
@@ -109,8 +116,8 @@ def _block(layer: str) -> str:
     """UNet block; another model's layers are grouped up to the first number in their path."""
     if (block := block_of(layer)) != "other":
         return block
-    if component_of(layer).startswith("text_encoder"):
-        return component_of(layer)
+    if layer.startswith("text_encoder"):
+        return layer.split(".", 1)[0]
     numbered = re.match(r".*?\.\d+(?=\.)", layer)
     return numbered[0] if numbered else layer.split(".", 1)[0]
 

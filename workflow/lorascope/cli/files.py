@@ -14,6 +14,9 @@ def add(commands) -> None:
     """Add the sub-commands to ``lorascope``."""
     inspect = command(commands, "inspect", _inspect, "show what adapter files hold, and what looks wrong")
     add_files(inspect)
+    inspect.add_argument(
+        "--strict", action="store_true", help="refuse a file that trains more than its LoRA: heads, biases, …"
+    )
     _add_json(inspect)
     diff = command(commands, "diff", _diff, "compare two adapters layer by layer: cosine and norm ratio")
     for name, metavar in (("first", "A"), ("second", "B")):
@@ -29,7 +32,7 @@ def add(commands) -> None:
     _add_json(convert)
 
 
-FAMILIES = ("diffusers", "kohya", "peft")
+FAMILIES = ("diffusers", "kohya", "comfyui", "peft")
 ADAPTER = {
     "bash": "_shtab_compgen_files",
     "zsh": "_files -g '*.safetensors' -/",
@@ -55,7 +58,7 @@ def _inspect(options: argparse.Namespace) -> None:
     cards, failed = [], []
     for file in options.files:
         try:
-            inspection = inspect_adapter(read_adapter(file))
+            inspection = inspect_adapter(read_adapter(file, options.strict))
         except LorascopeError as error:
             failed.append(error)
             cards.append({"path": file, "error": str(error)})
@@ -94,12 +97,9 @@ def _convert(options: argparse.Namespace) -> None:
     adapter = read_adapter(options.file)
     from lorascope.adapters.convert import convert
 
-    convert(adapter, options.to, Path(options.out))
+    errors = convert(adapter, options.to, Path(options.out), options.certify)
     result = {"path": options.out, "family": options.to, "layers": len(adapter.modules)}
     if options.certify:
-        from lorascope.adapters.certify import certify
-
-        errors = certify(adapter, read_adapter(options.out))
         result |= {"largest_error": max(errors.values()), "errors": errors}
     if options.json:
         print(json.dumps(result, indent=2, allow_nan=False))

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from lorascope.adapters.atlas.reader import Architecture, Layer, Name, Pattern, key_of_pattern, layer_of
 from lorascope.adapters.atlas.spelling import ANY, Numbers, Spelled, key_of
 
+_WORDS = 8
+"""No native prefix has more words: ``output_blocks.11.0.skip_connection`` has six."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -81,11 +84,11 @@ def _find(model: Architecture, key: str, numbers: Numbers) -> Place | None:
 
 def _find_renamed(model: Architecture, flat: str) -> Place | None:
     """Stability AI's blocks: the longest beginning that has a canonical name, whole words only."""
-    end = len(flat)
-    while end > 0:
-        if canonical := model.flat_prefixes.get(flat[:end]):
-            return _find(model, *key_of(canonical + flat[end:]))
-        end = flat.rfind("_", 0, end)
+    words = flat.split("_", _WORDS)
+    for count in range(min(len(words), _WORDS), 0, -1):
+        native = "_".join(words[:count])
+        if canonical := model.flat_prefixes.get(native):
+            return _find(model, *key_of(canonical + flat[len(native) :]))
     return None
 
 

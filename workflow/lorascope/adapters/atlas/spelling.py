@@ -111,5 +111,5 @@ def _text_projection(match: re.Match) -> str:
 
 def _plain(name: str) -> str:
     """Undo what attention processors and adapters of old put between a module and its name."""
-    name = name.replace(".processor.", ".")
+    name = name.replace(".processor.to_", ".to_")
     return f"{name}.0" if name.endswith(".to_out") and ".attn" in name and "attentions." in name else name

@@ -59,7 +59,7 @@ def factors_of(family: str, read: Read, shapes: Shapes) -> tuple[np.ndarray, np.
         shapes: role → shape of the parts that are there; :func:`sizes_of` has accepted them.
     """
     down, up = {LOHA: _loha, LOKR: _lokr}.get(family, lora_factors)(read, shapes)
-    return _no_wider_than_needed(down, up)
+    return no_wider_than_needed(down, up)
 
 
 def _take(shapes: Shapes, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
@@ -186,7 +186,7 @@ def lokr_halves(read: Read, shapes: Shapes) -> list[tuple[np.ndarray, np.ndarray
             halves.append(_with_identity(whole.reshape(len(whole), -1)))
         else:
             up, down = _half(read, shapes, f"{name}_a", f"{name}_b", "lokr_t2" if n == 2 else "")
-            halves.append(_no_wider_than_needed(down, up))
+            halves.append(no_wider_than_needed(down, up))
     return halves
 
 
@@ -200,8 +200,8 @@ def _narrowest(rank: int, d_out: int, d_in: int) -> int:
     return min(rank, d_out, d_in)
 
 
-def _no_wider_than_needed(down: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Replace factors of more columns than ΔW has rows or columns by ΔW and an identity."""
+def no_wider_than_needed(down: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return factors (down, up), those of more columns than ΔW has rows or columns as ΔW and an identity."""
     if len(down) > min(len(up), down.shape[1]):
         return _with_identity(up @ down)
     return down, up

@@ -1,52 +1,53 @@
-"""Which base model an adapter was trained on, guessed from what only that model has."""
+"""Which base model an adapter was trained on: names and sizes decide, the header chooses among what fits."""
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from lorascope.adapters.atlas.identify import LANGUAGE, Identity, base_model, narrowed
+from lorascope.adapters.atlas.reader import architecture
 from lorascope.adapters.formats.text import plain
 
-# Width of the text that cross-attention reads: it tells the Stable Diffusion UNets apart.
-_UNET_OF_TEXT_WIDTH = {768: "Stable Diffusion 1.x", 1024: "Stable Diffusion 2.x", 2048: "Stable Diffusion XL"}
-_SD_WIDTHS = {"down_blocks.0": 320, "down_blocks.1": 640, "down_blocks.2": 1280, "mid_block": 1280}
-_UNET = re.compile(r"^(down_blocks\.\d|mid_block|up_blocks\.\d)\.attentions\.")
-_TRANSFORMERS = (
-    ("FLUX.1", re.compile(r"(^|\.)(single_transformer_blocks|double_blocks|single_blocks)\.\d")),
-    ("Stable Diffusion 3", re.compile(r"(^|\.)(joint_blocks\.\d|transformer_blocks\.\d+\.attn\.add_q_proj)")),
-)
-_SAID_IN_HEADER = ("ss_base_model_version", "modelspec.architecture", "ss_sd_model_name")
+_SAID_IN_HEADER = ("ss_base_model_version", "modelspec.architecture", "ss_sd_model_name", "ss_base_model")
 
 
-def guess_base_model(
-    modules: Mapping[str, Any], metadata: Mapping[str, str], configs: Sequence[Any]
-) -> str | None:
-    """Return the base model that the layers fit, else what the file itself says, else None.
+@dataclass(frozen=True)
+class BaseModel:
+    """What is known of the base.
 
-    Names and shapes come first: what trainers write into the header is often the wrong default.
+    Attributes:
+        name: what a card shows; None if unknown.
+        models: those of the atlas that it may be.
+        notes: the nearest model and what speaks against it, where none fits.
     """
-    return _from_layers(modules) or _from_text(metadata, configs)
+
+    name: str | None
+    models: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
-def _from_layers(modules: Mapping[str, Any]) -> str | None:
-    for name, pattern in _TRANSFORMERS:
-        if any(pattern.search(layer) for layer in modules):
-            return name
-    unet = {layer: module.sizes for layer, module in modules.items() if _UNET.match(layer)}
-    attentions = {layer: sizes for layer, sizes in unet.items() if re.search(r"attn[12]\.to_[qkv]$", layer)}
-    if not attentions or not all(_is_sd_width(layer, sizes.d_out) for layer, sizes in attentions.items()):
-        return None
-    text_widths = {sizes.d_in for layer, sizes in attentions.items() if re.search(r"attn2\.to_[kv]$", layer)}
-    if len(text_widths) == 1:
-        return _UNET_OF_TEXT_WIDTH.get(text_widths.pop())
-    if any(".transformer_blocks.1." in layer for layer in unet):
-        return "Stable Diffusion XL"
-    return None if text_widths else "Stable Diffusion 1.x or 2.x"
+def base_model_of(identity: Identity, metadata: Mapping[str, str], configs: Sequence[Any]) -> BaseModel:
+    """Return the base model of a file.
+
+    Names and sizes come first: what trainers write into the header is often the wrong default. A language
+    model's family has its sizes open: there the configuration names the model.
+    """
+    said = _said(metadata, configs)
+    if models := identity.models:
+        if all(architecture(name).kind == LANGUAGE for name in models):
+            named = next((config.base_model for config in configs if config.base_model), None)
+            return BaseModel(plain(named, 80) if named else base_model(models), models)
+        models = narrowed(models, said)
+        return BaseModel(base_model(models), models)
+    notes = []
+    if identity.nearest:
+        name = architecture(identity.nearest).name
+        notes.append(f"base model unknown; the nearest is {name}, but {plain(identity.against, 160)}")
+    if said:
+        notes.append(f"the file names {plain(said[0], 80)} as its base model, which its layers do not tell")
+    return BaseModel(None, (), tuple(notes))
 
 
-def _is_sd_width(layer: str, d_out: int) -> bool:
-    return _SD_WIDTHS.get(_UNET.match(layer)[1], d_out) == d_out
-
-
-def _from_text(metadata: Mapping[str, str], configs: Sequence[Any]) -> str | None:
+def _said(metadata: Mapping[str, str], configs: Sequence[Any]) -> list[str]:
     said = [metadata.get(name) for name in _SAID_IN_HEADER] + [config.base_model for config in configs]
-    return next((plain(text, 80) for text in said if text and text != "None"), None)
+    return [text for text in said if text and text != "None"]

@@ -3,10 +3,11 @@
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -24,17 +25,43 @@ _LENGTH_BYTES = 8
 _CHUNK = 1 << 20
 _NUMPY = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
-    "U8": "u1",
+    "U8": "u1", "BF16": "<u2", "F8_E4M3": "u1", "F8_E5M2": "u1",
 }  # fmt: skip
+
+
+def _bfloat16(values: np.ndarray) -> np.ndarray:
+    """The upper half of a float32."""
+    return (values.astype("<u4") << 16).view("<f4")
+
+
+def _float8(mantissa_bits: int, largest: int) -> np.ndarray:
+    """Values of the 256 numbers of an 8-bit float (Micikevicius et al. 2022, FP8 formats for deep learning).
+
+    Args:
+        mantissa_bits: 3 (E4M3, without infinities) or 2 (E5M2).
+        largest: bits of the largest finite number.
+    """
+    bits = np.arange(256)
+    exponent, mantissa = (bits & 0x7F) >> mantissa_bits, bits & ((1 << mantissa_bits) - 1)
+    bias = (1 << (6 - mantissa_bits)) - 1
+    fraction = mantissa / (1 << mantissa_bits)
+    values = np.where(exponent == 0, fraction * 2.0 ** (1 - bias), (1 + fraction) * 2.0 ** (exponent - bias))
+    beyond = np.where((mantissa == 0) & (mantissa_bits == 2), np.inf, np.nan)
+    values = np.where((bits & 0x7F) > largest, beyond, values)
+    return np.where(bits & 0x80, -values, values).astype(np.float32)
+
+
+_FLOAT8 = {"F8_E4M3": _float8(3, 0x7E), "F8_E5M2": _float8(2, 0x7B)}
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """Where a tensor lies: number type as safetensors spells it, shape, first byte in the file."""
+    """Where a tensor lies: number type as safetensors spells it, shape, first byte in the file, bytes."""
 
     dtype: str
     shape: tuple[int, ...]
     start: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -53,31 +80,42 @@ class Header:
     metadata: Mapping[str, str] = field(repr=False)
     size: int
 
-    def read(self, name: str) -> np.ndarray:
-        """Read one tensor as float32.
+    def read(self, name: str, rows: Sequence[tuple[int, int]] | None = None) -> np.ndarray:
+        """Read one tensor as float32; with ``rows``, only these runs of its rows, one after the other.
 
         Raises:
             LorascopeError: a number type that no adapter is trained in, or the file has shrunk.
         """
         info = self.tensors[name]
-        dtype = "<u2" if info.dtype == "BF16" else _NUMPY.get(info.dtype)
+        dtype = _NUMPY.get(info.dtype)
         if dtype is None:
             raise LorascopeError(f"{self.path}: {name}: number type {info.dtype} is not supported; use F16")
-        values = np.empty(prod(info.shape), np.float32)
+        shape = info.shape if rows is None else (sum(stop - start for start, stop in rows), *info.shape[1:])
+        width = prod(info.shape[1:])
+        values = np.empty(prod(shape), np.float32)
+        place = 0
         # Not memory-mapped: a file that another program cuts meanwhile would kill the process.
         try:
             with self.path.open("rb", buffering=0) as file, np.errstate(over="ignore"):
-                file.seek(info.start)
-                for start in range(0, values.size, _CHUNK):
-                    block = values[start : start + _CHUNK]
-                    read = np.fromfile(file, dtype, count=block.size)
-                    if read.size < block.size:
-                        raise LorascopeError(f"{self.path}: {name}: the file ends early; was it changed?")
-                    # bfloat16 is the upper half of a float32.
-                    block[:] = (read.astype("<u4") << 16).view("<f4") if info.dtype == "BF16" else read
+                for start, stop in [(0, values.size)] if rows is None else rows:
+                    first, last = (start, stop) if rows is None else (start * width, stop * width)
+                    file.seek(info.start + first * np.dtype(dtype).itemsize)
+                    self._fill(file, name, dtype, values[place : place + last - first])
+                    place += last - first
         except OSError as error:
             raise LorascopeError(f"{self.path}: cannot be read ({error.strerror or error})") from None
-        return values.reshape(info.shape)
+        return values.reshape(shape)
+
+    def _fill(self, file: BinaryIO, name: str, dtype: str, values: np.ndarray) -> None:
+        for start in range(0, values.size, _CHUNK):
+            block = values[start : start + _CHUNK]
+            read = np.fromfile(file, dtype, count=block.size)
+            if read.size < block.size:
+                raise LorascopeError(f"{self.path}: {name}: the file ends early; was it changed?")
+            stored = self.tensors[name].dtype
+            block[:] = (
+                _FLOAT8[stored][read] if stored in _FLOAT8 else _bfloat16(read) if stored == "BF16" else read
+            )
 
 
 def read_header(path: str | os.PathLike) -> Header:
@@ -100,8 +138,9 @@ def read_header(path: str | os.PathLike) -> Header:
     _check_names(path, entries)
     data_start = _LENGTH_BYTES + len(text)
     tensors = {
-        name: TensorInfo(entry["dtype"], tuple(entry["shape"]), data_start + entry["data_offsets"][0])
+        name: TensorInfo(entry["dtype"], tuple(entry["shape"]), data_start + start, stop - start)
         for name, entry in entries.items()
+        for start, stop in [entry["data_offsets"]]
     }
     return Header(path, tensors, metadata, size)
 

@@ -3,16 +3,22 @@
 import re
 from dataclasses import dataclass
 
-DIFFUSERS, DIFFUSERS_OLD, PEFT, KOHYA, LOHA, LOKR = (
+DIFFUSERS, DIFFUSERS_OLD, PEFT, KOHYA, LOHA, LOKR, MLX, XLABS, MISTRAL = (
     "diffusers",
     "diffusers (old)",
     "PEFT",
     "kohya-ss",
     "LoHa",
     "LoKr",
+    "MLX",
+    "XLabs",
+    "mistral-finetune",
 )
+MAGNITUDE = "magnitude"
+"""Role of DoRA's column norms."""
+EMBEDDING, _BIAS = "LoRA of an embedding", "bias of a LoRA"
 
-_SIDES = {"A": "down", "B": "up", "down": "down", "up": "up"}
+_SIDES = {"A": "down", "B": "up", "a": "down", "b": "up", "down": "down", "up": "up"}
 _LORA = re.compile(
     r"""(?P<spelling>
         \.lora\.(?=down|up)                 # diffusers
@@ -20,30 +26,51 @@ _LORA = re.compile(
       | _lora\.                             # old diffusers: processor.to_q_lora.down.weight
       | \.lora_                             # PEFT: lora_A, kohya-ss: lora_down
     )(?P<side>A|B|down|up)
-    (?:\.(?!weight|alpha)[A-Za-z]\w*)?      # PEFT: the adapter's name
+    (?:\.(?!weight|alpha|bias)[A-Za-z]\w*)?  # PEFT: the adapter's name
     (?:\.weight)?(?P<alpha>\.alpha)?$       # diffusers' converter hangs alpha onto the name of a matrix
     """,
     re.VERBOSE,
 )
+_XLABS = re.compile(r"(?P<stem>.*\.processor\.(?:qkv|proj)_lora[12]?)\.(?P<side>down|up)\.weight$")
+_MLX = re.compile(r"\.lora_(?P<side>[ab])$")
+_MISTRAL = re.compile(r"(^|\.)layers\.\d+\.(attention\.w[qkvo]|feed_forward\.w[123])$")
+_MAGNITUDE = re.compile(
+    r"(?:\.lora)?\.(?:dora_scale|lora_magnitude_vector|lora_magnitude|magnitude|(?:lokr|hada)_dora_scale)"
+    r"(?:\.(?!weight)[A-Za-z]\w*)?(?:\.weight)?$"
+)
 _OTHER = re.compile(
-    r"\.(?P<role>lora_mid(?=\.weight)|alpha|hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2))(?:\.weight)?$"
+    r"\.(?P<role>lora_mid(?=\.weight)|alpha|hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2))"
+    r"(?:\.weight)?$"
 )
 _FAMILY_OF_SPELLING = {".lora.": DIFFUSERS, ".lora_linear_layer.": DIFFUSERS, "_lora.": DIFFUSERS_OLD}
 
-# Told by the first pattern that is found in a key; the order matters.
+# A file with any of these is refused: what else it holds does not say what the adapter does. The first
+# pattern that is found in a key tells the family.
 _REFUSED = (
-    (r"\.(dora_scale|lora_magnitude_vector)(\.|$)", "DoRA", "its ΔW depends on the base model's weights"),
-    (r"\.lora_embedding_[AB]", "PEFT embedding LoRA", "it adapts a table of tokens, not a projection"),
     (r"\.(a1|a2|b1|b2|bm1|bm2)\.weight$", "GLoRA", "its ΔW depends on the base model's weights"),
-    (r"\.(oft_|boft_|oft_blocks|oft_diag)", "OFT", "it multiplies the base model's weights"),
+    (r"(^|\.)b?oft_|\.oft_diag", "OFT", "it multiplies the base model's weights"),
     (r"\.(on_input|ia3_l)", "(IA)³", "it multiplies the base model's weights"),
     (r"\.lambda_layer", "T-LoRA", "its ΔW depends on the time step"),
-    (r"\.vera_lambda|^vera_", "VeRA", "its factors are shared random matrices"),
-    (r"\.(diff|diff_b)$", "full-weight differences", "it has no factors"),
-    (r"\.(w_norm|b_norm)$", "LyCORIS norm weights", "they are no projection"),
-    (r"(^|\.)(emb_params|string_to_param|bundle_emb)", "textual inversion", "it holds tokens"),
-    (r"(lora|hada|lokr).*\.bias$|\.lora_B.*bias", "LoRA with bias", "its change of the bias has no factors"),
+    (r"vera_(lambda|A|B)", "VeRA", "its factors are shared random matrices"),
+    (r"^(unet|text_encoder):\d+:(up|down)", "cloneofsimo's LoRA", "it numbers layers and names none"),
 )  # fmt: skip
+
+# What a file may train beside the LoRA, by name.
+_BESIDE = (
+    (r"\.lora_embedding_[AB]", EMBEDDING),
+    (r"(lora|hada|lokr).*\.bias$", _BIAS),
+    (r"trainable_tokens", "changed tokens"),
+    (r"(^|\.)(emb_params|string_to_param|bundle_emb)|^<", "learned token"),
+    (r"\.diff$", "whole difference of a weight"),
+    (r"\.diff_b$", "difference of a bias"),
+    (r"(\.[wb]_norm|[nN]orm\w*\.(weight|bias|scale))$", "normalisation"),
+    (r"(^|\.)(score|classifier|lm_head|head|pooler|proj_out|output)\.", "head"),
+    (r"embed|wte|wpe|shared", "embedding"),
+    (r"\.bias$", "bias"),
+    (r"(\.weight|\.alpha|\.scale)$", "whole weight"),
+)  # fmt: skip
+_PREFIX = re.compile(r"^lora_(unet|te\d?|transformer|prior_unet)_+")
+_LOOKS_LIKE_AN_ADAPTER = re.compile(r"lora|loha|hada|lokr|dora", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -55,17 +82,40 @@ class Part:
     family: str | None
 
 
+@dataclass(frozen=True)
+class Beside:
+    """One tensor that a file holds beside its ΔW.
+
+    Attributes:
+        key: its name.
+        kind: what it trains, in words.
+        shape: of the tensor.
+        bytes: that it takes.
+    """
+
+    key: str
+    kind: str
+    shape: tuple[int, ...]
+    bytes: int
+
+
 def parse_key(key: str) -> Part | None:
     """Return what the tensor ``key`` is; None if no supported family has such a name.
 
-    Roles: ``down``, ``up``, ``lora_mid``, ``alpha``, ``hada_*`` (LoHa) and ``lokr_*`` (LoKr). An alpha
-    alone does not tell the family.
+    Roles: ``down``, ``up``, ``lora_mid``, ``alpha``, ``magnitude`` (DoRA), ``hada_*`` (LoHa) and ``lokr_*``
+    (LoKr). An alpha or a magnitude alone does not tell the family.
     """
+    if match := _XLABS.match(key):
+        return Part(match["stem"], _SIDES[match["side"]], XLABS)
+    if match := _MAGNITUDE.search(key):
+        return Part(key[: match.start()], MAGNITUDE, None)
+    if match := _MLX.search(key):
+        return Part(key[: match.start()], _SIDES[match["side"]], MLX)
     if match := _LORA.search(key):
         stem = key[: match.start()]
         if match["alpha"]:
             return Part(stem, "alpha", None)
-        return Part(stem, _SIDES[match["side"]], _lora_family(key, match["spelling"], match["side"]))
+        return Part(stem, _SIDES[match["side"]], _lora_family(key, stem, match["spelling"], match["side"]))
     if match := _OTHER.search(key):
         role = match["role"]
         family = {"hada": LOHA, "lokr": LOKR, "lora": KOHYA}.get(role[:4])
@@ -73,12 +123,25 @@ def parse_key(key: str) -> Part | None:
     return None
 
 
-def _lora_family(key: str, spelling: str, side: str) -> str:
+def _lora_family(key: str, stem: str, spelling: str, side: str) -> str:
     if family := _FAMILY_OF_SPELLING.get(spelling):
         return family
     if side in ("down", "up"):
         return KOHYA
+    if _MISTRAL.search(stem):
+        return MISTRAL
     return PEFT if key.startswith("base_model.") else DIFFUSERS
+
+
+def beside(key: str) -> str | None:
+    """Return what a tensor trains that is no part of a ΔW, in words; None if its file must be refused."""
+    if any(re.search(pattern, key) for pattern, _, _ in _REFUSED):
+        return None
+    name = _PREFIX.sub("", key)
+    kind = next((kind for pattern, kind in _BESIDE if re.search(pattern, name)), None)
+    # A tensor of a family that nobody here knows must not pass for a bias.
+    strange = kind not in (EMBEDDING, _BIAS) and _LOOKS_LIKE_AN_ADAPTER.search(name)
+    return None if strange else kind
 
 
 def refusal(key: str) -> str:
@@ -86,4 +149,6 @@ def refusal(key: str) -> str:
     for pattern, family, reason in _REFUSED:
         if re.search(pattern, key):
             return f"{family} is not supported: {reason}"
+    if kind := beside(key):
+        return f"no LoRA: '{key[:120]}' is a {kind}; it has no factors"
     return f"an unknown family: '{key[:120]}' names no part of a LoRA, LoHa or LoKr"

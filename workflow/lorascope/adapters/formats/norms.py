@@ -36,6 +36,27 @@ def frobenius_product(down1: np.ndarray, up1: np.ndarray, down2: np.ndarray, up2
     return total
 
 
+def kronecker_inner_product(
+    first: tuple[np.ndarray, np.ndarray],
+    second: tuple[np.ndarray, np.ndarray],
+    down: np.ndarray,
+    up: np.ndarray,
+) -> float:
+    """Return ⟨W₁ ⊗ W₂, U·D⟩ in float64: (W₁ ⊗ W₂)·d is W₁ X W₂ᵀ for d as a matrix X.
+
+    Args:
+        first, second: factors (down, up) of W₁ and W₂.
+        down, up: D [rank, d_in] and U [d_out, rank].
+    """
+    (down1, up1), (down2, up2) = (tuple(part.astype(np.float64) for part in half) for half in (first, second))
+    total = 0.0
+    for row, column in zip(down, up.T, strict=True):
+        x = row.astype(np.float64).reshape(down1.shape[1], down2.shape[1])
+        image = up1 @ (down1 @ x @ down2.T) @ up2.T
+        total += float(np.sum(image * column.reshape(image.shape)))
+    return total
+
+
 def _gram(left: np.ndarray, right: np.ndarray | None = None) -> np.ndarray:
     """left [p, n] · right [q, n]ᵀ in float64; left · leftᵀ without ``right``."""
     wide = len(left) if right is None else max(len(left), len(right))

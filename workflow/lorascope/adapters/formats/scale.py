@@ -12,16 +12,22 @@ from lorascope.adapters.formats.text import plain
 from lorascope.errors import LorascopeError
 
 TENSOR, CONFIG, HEADER, DEFAULT = "tensor", "adapter_config.json", "header", "default: rank"
-"""Sources of alpha; the last one means that the file has none and alpha is taken to be the rank."""
+UNUSED = "none: scale 1"
+"""Sources of alpha. ``DEFAULT``: the file has none and alpha is taken to be the rank."""
 
 CONFIG_NAME = "adapter_config.json"
 HEADER_ENTRY = "lora_adapter_metadata"
 MAX_CONFIG_BYTES = 4 << 20
 MAX_PATTERNS, MAX_EXPRESSIONS, MAX_EXPRESSION = 2048, 16, 300
 
+_LARGEST = 1e9
 _COMPONENTS = ("unet", "transformer", "text_encoder", "text_encoder_2", "text_encoder_3")
 _PEFT_TYPES = ("LORA", "LOHA", "LOKR")
-_NOT_BASE_DELTA = ("pissa", "olora", "corda", "eva", "loftq", "lora_ga")
+_NOT_BASE_DELTA = ("pissa", "olora", "corda", "loftq", "lora_ga")
+_NOT_READ = {
+    "use_qalora": "its A works on pooled inputs, so that B·A is no ΔW",
+    "target_parameters": "one pair of factors there holds the ΔW of every expert",
+}
 _NAME = re.compile(r"[\w.]+")
 # A pattern may be an expression from a stranger, and Python's can take for ever on a short name: one repeat
 # is allowed, beside those of digits that end at a dot, and none of a group.
@@ -68,6 +74,7 @@ class PeftConfig:
         rank_pattern, alpha_pattern: for modules that have their own.
         rslora: the scale is alpha / √r.
         base_model: the base model's name or path, if given.
+        dora: ΔW is scaled column by column to norms of its own.
         notes: what a reader of ΔW should know.
     """
 
@@ -77,6 +84,7 @@ class PeftConfig:
     alpha_pattern: Patterns = Patterns()
     rslora: bool = False
     base_model: str | None = None
+    dora: bool = False
     notes: tuple[str, ...] = ()
 
     def rank_of(self, module: str) -> int:
@@ -98,6 +106,10 @@ def read_config(path: Path) -> PeftConfig:
     Raises:
         LorascopeError: not JSON, an entry of the wrong kind, or a family whose ΔW is no B·A.
     """
+    return peft_config(_json_of(path), str(path))
+
+
+def _json_of(path: Path) -> object:
     try:
         with path.open("rb") as file:
             text = file.read(MAX_CONFIG_BYTES + 1)
@@ -105,10 +117,32 @@ def read_config(path: Path) -> PeftConfig:
             raise LorascopeError(
                 f"{path}: more than {MAX_CONFIG_BYTES} bytes; not an adapter's configuration"
             )
-        entries = json.loads(text)
+        return json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise LorascopeError(f"{path}: not a readable JSON file ({plain(error)})") from None
-    return peft_config(entries, str(path))
+
+
+def read_mlx_config(path: Path) -> PeftConfig | None:
+    """Read the scale from the configuration that MLX writes beside its weights; None if it says none.
+
+    Raises:
+        LorascopeError: not JSON, or an entry of the wrong kind.
+    """
+    entries = _json_of(path)
+    parameters = entries.get("lora_parameters") if isinstance(entries, dict) else None
+    if not isinstance(parameters, dict) or "scale" not in parameters:
+        return None
+    if entries.get("fine_tune_type", "lora") == "dora":
+        parameters = {**parameters, "dora": True}
+    rank = _number(parameters.get("rank", 8), "rank", str(path), whole=True)
+    scale = _number(parameters["scale"], "scale", str(path))
+    model = entries.get("model")
+    return PeftConfig(
+        r=rank,
+        alpha=scale * rank,
+        base_model=model if isinstance(model, str) and model else None,
+        dora=bool(parameters.get("dora", False)),
+    )
 
 
 def header_configs(metadata: Mapping[str, str], where: str) -> dict[str, PeftConfig]:
@@ -133,6 +167,27 @@ def header_configs(metadata: Mapping[str, str], where: str) -> dict[str, PeftCon
     return {component: peft_config(part, where) for component, part in split.items() if "r" in part}
 
 
+_PLAIN = re.compile(r"(?:(\w+)\.)?(?:lora_alpha|network_alpha|ss_network_alpha)$")
+
+
+def plain_alphas(metadata: Mapping[str, str]) -> dict[str, float]:
+    """Return model of the pipeline ("" for all) → the alpha that a plain entry of a file's header names."""
+    found = {}
+    for name, text in metadata.items():
+        match = _PLAIN.match(name)
+        if match and (match[1] is None or match[1] in _COMPONENTS) and (alpha := _positive(text)):
+            found.setdefault(match[1] or "", alpha)
+    return found
+
+
+def _positive(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < _LARGEST else None
+
+
 def peft_config(entries: object, where: str) -> PeftConfig:
     """Check PEFT's entries and keep those that ΔW depends on.
 
@@ -144,8 +199,9 @@ def peft_config(entries: object, where: str) -> PeftConfig:
     kind = entries.get("peft_type", "LORA")
     if kind not in _PEFT_TYPES:
         raise LorascopeError(f"{where}: PEFT's {plain(kind, 40)} is not supported: its ΔW is no B·A")
-    if entries.get("use_dora"):
-        raise LorascopeError(f"{where}: DoRA is not supported: its ΔW depends on the base model's weights")
+    for name, reason in _NOT_READ.items():
+        if entries.get(name):
+            raise LorascopeError(f"{where}: {name} is not supported: {reason}")
     r = _number(entries.get("r", 8), "r", where, whole=True)
     base_model = entries.get("base_model_name_or_path")
     init = str(entries.get("init_lora_weights", True)).lower()
@@ -160,6 +216,7 @@ def peft_config(entries: object, where: str) -> PeftConfig:
         rank_pattern=_pattern(entries, "rank_pattern", where, whole=True),
         alpha_pattern=_pattern(entries, "alpha_pattern", where),
         rslora=bool(entries.get("use_rslora", False)),
+        dora=bool(entries.get("use_dora", False)),
         base_model=base_model if isinstance(base_model, str) and base_model else None,
         notes=notes,
     )
@@ -168,7 +225,7 @@ def peft_config(entries: object, where: str) -> PeftConfig:
 def _number(value: object, name: str, where: str, whole: bool = False):
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         raise LorascopeError(f"{where}: {name} is '{plain(value, 40)}'; expected a number")
-    if not abs(value) < 1e9 or (whole and value < 1):
+    if not abs(value) < _LARGEST or (whole and value < 1):
         raise LorascopeError(f"{where}: {name} is {plain(value, 40)}; expected a number within reason")
     return value
 

@@ -23,7 +23,8 @@ OPTIONAL = {
     **dict.fromkeys(
         (
             "LlamaForCausalLM", "MixtralForCausalLM", "Qwen2MoeForCausalLM", "PhiForCausalLM",
-            "Phi3ForCausalLM", "Starcoder2ForCausalLM", "OPTForCausalLM", "Qwen3ForCausalLM", "Gemma2ForCausalLM",
+            "Phi3ForCausalLM", "Starcoder2ForCausalLM",
+            "OPTForCausalLM", "Qwen3ForCausalLM", "Gemma2ForCausalLM",
             "WhisperForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration",
         ),
         "model.",
@@ -33,6 +34,10 @@ OPTIONAL = {
 # Modules that transformers 5 made into whole tensors or renamed; files from before have them.
 _EXPERTS = "model.layers.{}.mlp.experts.{}."
 EXTRA: dict[str, tuple[tuple[str, str], ...]] = {
+    "native": (
+        *((f"layers.{{}}.attention.w{name}", "-as") for name in "qkvo"),
+        *((f"layers.{{}}.feed_forward.w{number}", "-f-") for number in (1, 2, 3)),
+    ),
     "MixtralForCausalLM": tuple(
         (f"model.layers.{{}}.block_sparse_moe.{name}", role)
         for name, role in (

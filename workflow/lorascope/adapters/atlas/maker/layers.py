@@ -11,6 +11,9 @@ import transformers
 from lorascope.adapters.atlas.maker.models import DIFFUSION, LANGUAGE, TEXT_ENCODER, Model
 from lorascope.adapters.atlas.maker.roles import role_of
 
+NO_CLASS = "native"
+"""Of models that are in no library: their names stand in ``extra.py``."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -30,6 +33,8 @@ class Found:
 
 def layers_of(model: Model) -> list[Found]:
     """Build a model without weights and list its linear layers and convolutions."""
+    if model.cls == NO_CLASS:
+        return []
     with torch.device("meta"):
         built = _build(model)
     found = []

@@ -456,6 +456,8 @@ def _family(name: str, cls: str, arguments: dict | None = None) -> Model:
 
 MODELS |= {
     "llama": _family("Llama, Mistral, Qwen, Gemma or OLMo", "LlamaForCausalLM", _SMALL | _KV),
+    # Meta's own names: the rows of its queries and keys have another order than Llama's.
+    "llama-native": _family("Llama or Mistral (native)", "native"),
     "mixtral": _family("Mixtral", "MixtralForCausalLM", _SMALL | _KV),
     "qwen2-moe": _family("Qwen MoE", "Qwen2MoeForCausalLM", _SMALL | _KV),
     "phi": _family("Phi", "PhiForCausalLM"),

@@ -108,8 +108,8 @@ _UNET = re.compile(
 def ldm_prefixes(paths: Iterable[str]) -> dict[str, str]:
     """Return native prefix → canonical prefix of a UNet in Stability AI's own code.
 
-    Its blocks are numbered through: three modules a resolution, so that no pattern of numbers fits. The layers
-    of a residual block and what stands outside the blocks have names of their own, whole.
+    Its blocks are numbered through: three modules a resolution, so that no pattern of numbers fits. Layers of
+    a residual block and what stands outside the blocks have whole names of their own.
     """
     paths = list(paths)
     with_attention = {
