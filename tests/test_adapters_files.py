@@ -175,7 +175,11 @@ def test_pefts_loha_and_lokr(tmp_path, config, effective):
     [
         ({"use_qalora": True}, "use_qalora is not supported: its A works on pooled inputs"),
         ({"target_parameters": ["experts"]}, "target_parameters is not supported"),
-        ({"peft_type": "VERA"}, "PEFT's VERA is not supported"),
+        ({"peft_type": "VERA"}, r"PEFT's VERA is not supported: its factors are shared .* \(rank 4\)"),
+        (
+            {"peft_type": "OFT", "base_model_name_or_path": "a/b"},
+            r"PEFT's OFT is not supported: it multiplies the base model's weights \(base a/b, rank 4\)",
+        ),
         ({"r": 8}, "rank 4, but adapter_config.json says 8"),
         ({"lora_alpha": "6"}, "lora_alpha is '6'; expected a number"),
         ({"lora_alpha": float("nan")}, "lora_alpha is nan"),
@@ -201,7 +205,7 @@ def test_initialisations_that_change_the_base_are_noted(tmp_path):
     ("name", "family"),
     [
         ("lora_unet_a.dora_scale", "lora_unet_a has a magnitude but no weights"),
-        ("lora_unet_a.b1.weight", "GLoRA"),
+        ("lora_unet_a.b1.weight", r"GLoRA is not supported: .* \(1 layers\)"),
         ("lora_unet_a.oft_blocks", "OFT"),
         ("lora_unet_a.on_input", r"\(IA\)³"),
         ("unet:0:up", "cloneofsimo's LoRA"),

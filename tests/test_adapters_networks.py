@@ -412,3 +412,47 @@ def test_memory_of_a_whole_flux_adapter(tmp_path):
     assert peak <= (tmp_path / "a.safetensors").stat().st_size
     layer = inspection.layers["transformer_blocks.0.attn.to_q"]
     np.testing.assert_allclose(layer, 2 * 3072)
+
+
+LANGUAGE_MODELS = {
+    "model.layers.{}.self_attn.q_proj model.layers.{}.mlp.up_proj": "Llama, Mistral",
+    "model.layers.{}.self_attn.qkv_proj model.layers.{}.mlp.gate_up_proj": "Phi-3",
+    "model.layers.{}.self_attn.dense model.layers.{}.mlp.fc1": "Phi",
+    "transformer.h.{}.attn.c_attn transformer.h.{}.mlp.c_fc": "GPT-2",
+    "gpt_neox.layers.{}.attention.query_key_value": "GPT-NeoX",
+    "transformer.h.{}.self_attention.query_key_value": "Falcon or BLOOM",
+    "model.decoder.layers.{}.self_attn.k_proj model.decoder.layers.{}.fc1": "OPT",
+    "bert.encoder.layer.{}.attention.self.query bert.encoder.layer.{}.output.dense": "BERT",
+    "roberta.encoder.layer.{}.attention.self.query": "RoBERTa",
+    "distilbert.transformer.layer.{}.attention.q_lin": "DistilBERT",
+    "encoder.block.{}.layer.0.SelfAttention.q decoder.block.{}.layer.1.EncDecAttention.v": "T5",
+    "model.layers.{}.block_sparse_moe.experts.7.w1": "Mixtral",
+    "model.layers.{}.mlp.experts.63.gate_proj": "Qwen MoE",
+    "vit.encoder.layer.{}.attention.attention.query": "ViT",
+    "model.language_model.layers.{}.self_attn.q_proj model.visual.blocks.{}.attn.qkv": "Qwen-VL",
+    "transformer.encoder.layers.{}.self_attention.query_key_value": "ChatGLM",
+}
+
+
+@pytest.mark.parametrize("names", LANGUAGE_MODELS)
+def test_families_of_language_models_by_name(names):
+    paths = [name.format(block) for name in names.split() for block in (0, 200)]
+    for prefix in ("", "base_model.model."):
+        found = identify({f"{prefix}{path}": (16, 16) for path in paths})
+        assert LANGUAGE_MODELS[names] in base_model(found.models)
+        assert [named.layers for named in found.named.values()] == [(path,) for path in paths]
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("h.3.attn.c_attn", "transformer.h.3.attn.c_attn"),
+        ("layers.3.self_attn.q_proj", "model.layers.3.self_attn.q_proj"),
+        ("encoder.layer.3.attention.self.key", "bert.encoder.layer.3.attention.self.key"),
+        ("language_model.model.layers.3.self_attn.q_proj", "model.language_model.layers.3.self_attn.q_proj"),
+    ],
+)
+def test_a_language_model_without_its_head_has_the_same_layers(before, now):
+    assert identify({f"base_model.model.{before}": (16, 16)}).named[f"base_model.model.{before}"].layers == (
+        now,
+    )

@@ -13,7 +13,7 @@ from lorascope.adapters.atlas.identify import identify
 from lorascope.adapters.formats.algebra import factors_of, lokr_halves, no_wider_than_needed
 from lorascope.adapters.formats.base_model import base_model_of
 from lorascope.adapters.formats.header import PICKLE_SUFFIXES, Header, read_header
-from lorascope.adapters.formats.keys import LOHA, LOKR, MLX, Beside
+from lorascope.adapters.formats.keys import LOHA, LOKR, MLX, Beside, parse_key
 from lorascope.adapters.formats.modules import (
     Configs,
     Module,
@@ -183,11 +183,12 @@ def read_adapter(path: str | os.PathLike, strict: bool = False) -> AdapterFile:
     path = Path(path)
     weights, config_path = _weights_and_config(path)
     header = read_header(weights)
-    parts = group_parts(header, strict)
-    grouped, families = parts.keys, parts.families
     beside = None
     if config_path:
-        beside = read_mlx_config(config_path) if MLX in families.values() else read_config(config_path)
+        # Before the tensors: of a family that is not read, it knows base and rank.
+        beside = read_mlx_config(config_path) if _is_mlx(header) else read_config(config_path)
+    parts = group_parts(header, strict)
+    grouped, families = parts.keys, parts.families
     configs = Configs(beside, header_configs(header.metadata, str(weights)), plain_alphas(header.metadata))
     sizes = sizes_of_modules(header, grouped, families)
     identity = identify({stem: (size.d_out, size.d_in) for stem, size in sizes.items()})
@@ -212,6 +213,10 @@ def read_adapter(path: str | os.PathLike, strict: bool = False) -> AdapterFile:
         beside=parts.beside,
         notes=(*_beside_note(parts.beside), *notes_on(modules, header.metadata, configs.all()), *base.notes),
     )
+
+
+def _is_mlx(header: Header) -> bool:
+    return any((part := parse_key(key)) and part.family == MLX for key in header.tensors)
 
 
 def _beside_note(tensors: Sequence[Beside]) -> list[str]:

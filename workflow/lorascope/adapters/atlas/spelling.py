@@ -95,6 +95,9 @@ def spellings(stem: str) -> Iterator[Spelled]:
             yield Spelled(kind, _text_component(match.groupdict()), _OLD_TEXT.sub(_text_projection, name))
             return
         yield Spelled(kind, component, name)
+        if name.endswith(".to_out"):
+            # Old attention processors left the number of the only layer out.
+            yield Spelled(kind, component, f"{name}.0")
 
 
 def _text_component(groups: dict[str, str | None]) -> str:
@@ -111,5 +114,4 @@ def _text_projection(match: re.Match) -> str:
 
 def _plain(name: str) -> str:
     """Undo what attention processors and adapters of old put between a module and its name."""
-    name = name.replace(".processor.to_", ".to_")
-    return f"{name}.0" if name.endswith(".to_out") and ".attn" in name and "attentions." in name else name
+    return name.replace(".processor.to_", ".to_")

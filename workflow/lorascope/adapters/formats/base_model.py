@@ -40,6 +40,12 @@ def base_model_of(identity: Identity, metadata: Mapping[str, str], configs: Sequ
         models = narrowed(models, said)
         return BaseModel(base_model(models), models)
     notes = []
+    far = identity.nearest is None or architecture(identity.nearest).kind == LANGUAGE
+    named = next((config.base_model for config in configs if config.base_model), None)
+    if far and named:
+        return BaseModel(
+            plain(named, 80), (), ("the base model is the configuration's: no known network fits",)
+        )
     if identity.nearest:
         name = architecture(identity.nearest).name
         notes.append(f"base model unknown; the nearest is {name}, but {plain(identity.against, 160)}")

@@ -1,6 +1,7 @@
 """Key names: which module a tensor belongs to, which part of it the tensor is, and who writes such names."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DIFFUSERS, DIFFUSERS_OLD, PEFT, KOHYA, LOHA, LOKR, MLX, XLABS, MISTRAL = (
@@ -142,6 +143,16 @@ def beside(key: str) -> str | None:
     # A tensor of a family that nobody here knows must not pass for a bias.
     strange = kind not in (EMBEDDING, _BIAS) and _LOOKS_LIKE_AN_ADAPTER.search(name)
     return None if strange else kind
+
+
+def refused_layers(keys: Iterable[str]) -> int:
+    """Return how many modules of a file belong to a family that is known but not read."""
+    stems = set()
+    for key in keys:
+        found = (match for pattern, _, _ in _REFUSED if (match := re.search(pattern, key)))
+        if (match := next(found, None)) and (stem := key[: match.start()]):
+            stems.add(stem)
+    return len(stems)
 
 
 def refusal(key: str) -> str:

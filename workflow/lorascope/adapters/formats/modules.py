@@ -25,6 +25,7 @@ from lorascope.adapters.formats.keys import (
     beside,
     parse_key,
     refusal,
+    refused_layers,
 )
 from lorascope.adapters.formats.places import Rows, rows_of
 from lorascope.adapters.formats.scale import CONFIG, DEFAULT, HEADER, TENSOR, UNUSED, PeftConfig, plain_alphas
@@ -151,7 +152,8 @@ def group_parts(header: Header, strict: bool = False) -> Grouped:
     others += _without_weights(header, grouped, families, others)
     for key in others:
         if strict or not families or beside(key) is None:
-            raise LorascopeError(f"{header.path}: {refusal(key)}")
+            layers = refused_layers(header.tensors)
+            raise LorascopeError(f"{header.path}: {refusal(key)}" + (f" ({layers} layers)" if layers else ""))
     return Grouped(
         {stem: grouped[stem] for stem in grouped if stem in families},
         {stem: families[stem] for stem in grouped if stem in families},

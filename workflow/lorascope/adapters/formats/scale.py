@@ -28,6 +28,12 @@ _NOT_READ = {
     "use_qalora": "its A works on pooled inputs, so that B·A is no ΔW",
     "target_parameters": "one pair of factors there holds the ΔW of every expert",
 }
+_WHY = {
+    "OFT": "it multiplies the base model's weights",
+    "BOFT": "it multiplies the base model's weights",
+    "IA3": "it multiplies the base model's weights",
+    "VERA": "its factors are shared random matrices",
+}
 _NAME = re.compile(r"[\w.]+")
 # A pattern may be an expression from a stranger, and Python's can take for ever on a short name: one repeat
 # is allowed, beside those of digits that end at a dot, and none of a group.
@@ -198,7 +204,10 @@ def peft_config(entries: object, where: str) -> PeftConfig:
         raise LorascopeError(f"{where}: not a JSON object")
     kind = entries.get("peft_type", "LORA")
     if kind not in _PEFT_TYPES:
-        raise LorascopeError(f"{where}: PEFT's {plain(kind, 40)} is not supported: its ΔW is no B·A")
+        raise LorascopeError(
+            f"{where}: PEFT's {plain(kind, 40)} is not supported: {_WHY.get(kind, 'its ΔW is no B·A')}"
+            f"{_facts(entries)}"
+        )
     for name, reason in _NOT_READ.items():
         if entries.get(name):
             raise LorascopeError(f"{where}: {name} is not supported: {reason}")
@@ -220,6 +229,13 @@ def peft_config(entries: object, where: str) -> PeftConfig:
         base_model=base_model if isinstance(base_model, str) and base_model else None,
         notes=notes,
     )
+
+
+def _facts(entries: dict) -> str:
+    """Base and rank of a configuration whose family is not read."""
+    named = (("base", "base_model_name_or_path"), ("rank", "r"))
+    found = [f"{what} {plain(entries[name], 60)}" for what, name in named if entries.get(name)]
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _number(value: object, name: str, where: str, whole: bool = False):

@@ -9,7 +9,7 @@ from collections import defaultdict
 from importlib.metadata import version
 
 from lorascope.adapters.atlas.maker.convert import check
-from lorascope.adapters.atlas.maker.extra import EXTRA, OPTIONAL, aliases
+from lorascope.adapters.atlas.maker.extra import EXTRA, OPTIONAL, aliases, before
 from lorascope.adapters.atlas.maker.layers import is_open, layers_of
 from lorascope.adapters.atlas.maker.models import DIFFUSION, MODELS, Model
 from lorascope.adapters.atlas.maker.names import Native, fused_names, ldm_prefixes, native_names, rows_of
@@ -44,6 +44,7 @@ def describe(model: Model) -> dict:
     )
     others = fused_names(paths) if model.kind == DIFFUSION else []
     others += aliases(model.native, modules)
+    rows = _layer_rows(model, layers)
     return {
         "name": model.name,
         "family": model.family or model.name,
@@ -54,9 +55,9 @@ def describe(model: Model) -> dict:
         "arguments": json.loads(json.dumps(model.arguments, default=list)),
         "made_with": _library(model),
         "native_proved": checked,
-        "layers": _layer_rows(model, layers),
+        "layers": rows,
         "native": rows_of(modules),
-        "aliases": rows_of(others),
+        "aliases": rows_of(others) + before(model.cls, rows),
         "prefixes": [[native, canonical] for native, canonical in prefixes.items()],
     }
 

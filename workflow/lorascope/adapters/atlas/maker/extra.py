@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from lorascope.adapters.atlas.maker.models import NO_CLASS
 from lorascope.adapters.atlas.maker.names import Native
 
 # transformers' outer classes put this before the inner model's names; adapters on the inner model lack it.
@@ -20,21 +21,78 @@ OPTIONAL = {
     "DebertaV2ForMaskedLM": "deberta.",
     "DistilBertForMaskedLM": "distilbert.",
     "ViTForImageClassification": "vit.",
+    "AlbertForMaskedLM": "albert.",
+    "ElectraForMaskedLM": "electra.",
+    "EsmForMaskedLM": "esm.",
+    "Dinov2ForImageClassification": "dinov2.",
+    "Wav2Vec2ForCTC": "wav2vec2.",
+    "MambaForCausalLM": "backbone.",
+    **dict.fromkeys(("MptForCausalLM", "GPTNeoForCausalLM", "CodeGenForCausalLM"), "transformer."),
     **dict.fromkeys(
         (
             "LlamaForCausalLM", "MixtralForCausalLM", "Qwen2MoeForCausalLM", "PhiForCausalLM",
             "Phi3ForCausalLM", "Starcoder2ForCausalLM",
-            "OPTForCausalLM", "Qwen3ForCausalLM", "Gemma2ForCausalLM",
+            "OPTForCausalLM", "Qwen3ForCausalLM", "GlmForCausalLM", "DeepseekV3ForCausalLM",
+            "Qwen3NextForCausalLM", "ModernBertForMaskedLM", "LlavaForConditionalGeneration",
+            "Gemma3ForConditionalGeneration", "Gemma2ForCausalLM",
             "WhisperForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration",
         ),
         "model.",
     ),
 }  # fmt: skip
 
+# (name now, name before) of parts of models that transformers has moved.
+_BEFORE = {
+    "Qwen2_5_VLForConditionalGeneration": (("model.language_model.", "model."),),
+    "LlavaForConditionalGeneration": (
+        ("model.language_model.", "language_model.model."),
+        ("model.vision_tower.", "vision_tower.vision_model."),
+        ("model.vision_tower.", "model.vision_tower.vision_model."),
+    ),
+    "Gemma3ForConditionalGeneration": (
+        ("model.language_model.", "language_model.model."),
+        ("model.vision_tower.", "vision_tower.vision_model."),
+        ("model.vision_tower.", "model.vision_tower.vision_model."),
+    ),
+}
+
+
+def before(cls: str, rows: Iterable[list]) -> list[list[str]]:
+    """Return rows of aliases for the names that a model's layers had in earlier versions of transformers."""
+    return [
+        [old + row[0].removeprefix(new), row[0], "", row[-1]]
+        for new, old in _BEFORE.get(cls, ())
+        for row in rows
+        if row[0].startswith(new)
+    ]
+
+
 # Modules that transformers 5 made into whole tensors or renamed; files from before have them.
 _EXPERTS = "model.layers.{}.mlp.experts.{}."
 EXTRA: dict[str, tuple[tuple[str, str], ...]] = {
-    "native": (
+    f"{NO_CLASS}: chatglm": tuple(
+        (f"transformer.encoder.layers.{{}}.{name}", role)
+        for name, role in (
+            ("self_attention.query_key_value", "-as"), ("self_attention.dense", "-as"),
+            ("mlp.dense_h_to_4h", "-f-"), ("mlp.dense_4h_to_h", "-f-"),
+        )
+    ),
+    f"{NO_CLASS}: qwen1": tuple(
+        (f"transformer.h.{{}}.{name}", role)
+        for name, role in (
+            ("attn.c_attn", "-as"), ("attn.c_proj", "-as"),
+            ("mlp.w1", "-f-"), ("mlp.w2", "-f-"), ("mlp.c_proj", "-f-"),
+        )
+    ),
+    f"{NO_CLASS}: baichuan": (
+        *((f"model.layers.{{}}.self_attn.{name}", "-as") for name in ("W_pack", "o_proj")),
+        *((f"model.layers.{{}}.mlp.{name}_proj", "-f-") for name in ("gate", "up", "down")),
+    ),
+    f"{NO_CLASS}: internlm2": (
+        *((f"model.layers.{{}}.attention.{name}", "-as") for name in ("wqkv", "wo")),
+        *((f"model.layers.{{}}.feed_forward.w{number}", "-f-") for number in (1, 2, 3)),
+    ),
+    f"{NO_CLASS}: llama": (
         *((f"layers.{{}}.attention.w{name}", "-as") for name in "qkvo"),
         *((f"layers.{{}}.feed_forward.w{number}", "-f-") for number in (1, 2, 3)),
     ),

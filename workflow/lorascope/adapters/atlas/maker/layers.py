@@ -8,11 +8,8 @@ import diffusers
 import torch
 import transformers
 
-from lorascope.adapters.atlas.maker.models import DIFFUSION, LANGUAGE, TEXT_ENCODER, Model
+from lorascope.adapters.atlas.maker.models import DIFFUSION, LANGUAGE, NO_CLASS, TEXT_ENCODER, Model
 from lorascope.adapters.atlas.maker.roles import role_of
-
-NO_CLASS = "native"
-"""Of models that are in no library: their names stand in ``extra.py``."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Found:
 
 def layers_of(model: Model) -> list[Found]:
     """Build a model without weights and list its linear layers and convolutions."""
-    if model.cls == NO_CLASS:
+    if model.cls.startswith(NO_CLASS):
         return []
     with torch.device("meta"):
         built = _build(model)

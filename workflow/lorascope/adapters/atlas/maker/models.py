@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DIFFUSION, TEXT_ENCODER, LANGUAGE = "diffusion", "text encoder", "language model"
+NO_CLASS = "in no library"
+"""Of models whose names stand in ``extra.py``."""
 
 
 @dataclass(frozen=True)
@@ -457,7 +459,12 @@ def _family(name: str, cls: str, arguments: dict | None = None) -> Model:
 MODELS |= {
     "llama": _family("Llama, Mistral, Qwen, Gemma or OLMo", "LlamaForCausalLM", _SMALL | _KV),
     # Meta's own names: the rows of its queries and keys have another order than Llama's.
-    "llama-native": _family("Llama or Mistral (native)", "native"),
+    "llama-native": _family("Llama or Mistral (native)", f"{NO_CLASS}: llama"),
+    # Models whose code comes with their weights.
+    "chatglm": _family("ChatGLM", f"{NO_CLASS}: chatglm"),
+    "qwen1": _family("Qwen 1", f"{NO_CLASS}: qwen1"),
+    "baichuan": _family("Baichuan", f"{NO_CLASS}: baichuan"),
+    "internlm2": _family("InternLM 2", f"{NO_CLASS}: internlm2"),
     "mixtral": _family("Mixtral", "MixtralForCausalLM", _SMALL | _KV),
     "qwen2-moe": _family("Qwen MoE", "Qwen2MoeForCausalLM", _SMALL | _KV),
     "phi": _family("Phi", "PhiForCausalLM"),
@@ -512,4 +519,73 @@ MODELS |= {
         },
     ),
     "vit": _family("ViT", "ViTForImageClassification"),
+    "qwen-vl": _family(
+        "Qwen-VL",
+        "Qwen2_5_VLForConditionalGeneration",
+        {
+            "text_config": _SMALL | _KV,
+            "vision_config": {
+                "depth": 3,
+                "hidden_size": 64,
+                "out_hidden_size": 64,
+                "intermediate_size": 96,
+                "num_heads": 4,
+            },
+        },
+    ),
+    "llava": _family(
+        "LLaVA",
+        "LlavaForConditionalGeneration",
+        {
+            "text_config": {"model_type": "llama", **_SMALL, **_KV},
+            "vision_config": {
+                "model_type": "clip_vision_model",
+                "hidden_size": 64,
+                "intermediate_size": 96,
+                "num_hidden_layers": 3,
+                "num_attention_heads": 4,
+            },
+        },
+    ),
+    "gemma3-vision": _family("Gemma 3 (with vision)", "Gemma3ForConditionalGeneration", {}),
+    "glm": _family("GLM", "GlmForCausalLM", _SMALL | _KV),
+    "deepseek": _family(
+        "DeepSeek",
+        "DeepseekV3ForCausalLM",
+        _SMALL
+        | {
+            "num_key_value_heads": 4,
+            "first_k_dense_replace": 1,
+            "q_lora_rank": 16,
+            "kv_lora_rank": 16,
+            "n_routed_experts": 8,
+            "moe_intermediate_size": 32,
+        },
+    ),
+    "qwen3-next": _family("Qwen3-Next", "Qwen3NextForCausalLM", _SMALL | _KV | {"num_hidden_layers": 4}),
+    "mpt": _family("MPT", "MptForCausalLM", {"d_model": 64, "n_heads": 4, "n_layers": 3}),
+    "gpt-neo": _family(
+        "GPT-Neo",
+        "GPTNeoForCausalLM",
+        {
+            "hidden_size": 64,
+            "num_layers": 3,
+            "num_heads": 4,
+            "attention_types": [[["global", "local", "global"], 1]],
+        },
+    ),
+    "codegen": _family(
+        "CodeGen", "CodeGenForCausalLM", {"n_embd": 64, "n_layer": 3, "n_head": 4, "rotary_dim": 8}
+    ),
+    "mamba": _family("Mamba", "MambaForCausalLM", {"hidden_size": 64, "num_hidden_layers": 3}),
+    "albert": _family("ALBERT", "AlbertForMaskedLM", _SMALL | {"embedding_size": 32}),
+    "electra": _family("ELECTRA", "ElectraForMaskedLM"),
+    "modernbert": _family("ModernBERT", "ModernBertForMaskedLM"),
+    "esm": _family("ESM", "EsmForMaskedLM", _SMALL | {"pad_token_id": 1}),
+    "dinov2": _family(
+        "DINOv2",
+        "Dinov2ForImageClassification",
+        {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4},
+    ),
+    "wav2vec2": _family("wav2vec 2.0", "Wav2Vec2ForCTC"),
 }
