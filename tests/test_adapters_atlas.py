@@ -8,7 +8,13 @@ from collections import Counter
 import pytest
 
 from lorascope.adapters.atlas.lookup import find, find_name
-from lorascope.adapters.atlas.maker.__main__ import describe, index_of, text_of
+from lorascope.adapters.atlas.maker.__main__ import (
+    DIGEST_MODULE,
+    describe,
+    digest_module,
+    index_of,
+    text_of,
+)
 from lorascope.adapters.atlas.maker.convert import WrongNameError, check
 from lorascope.adapters.atlas.maker.layers import layers_of
 from lorascope.adapters.atlas.maker.models import MODELS
@@ -29,6 +35,10 @@ REMADE = (
 @pytest.mark.parametrize("name", REMADE)
 def test_a_file_made_anew_is_the_same(name):
     assert text_of(describe(MODELS[name])) == (DATA / f"{name}.json").read_text()
+
+
+def test_the_digest_is_that_of_the_files():
+    assert digest_module() == DIGEST_MODULE.read_text()
 
 
 def test_the_index_is_that_of_the_files():

@@ -382,6 +382,7 @@ def test_roles_are_shown_for_what_is_read(attention, tmp_path):
     adapter = read_adapter(write(tmp_path / "a.safetensors", factors, "transformer.{}".format))
     known = adapter.modules[f"transformer_blocks.0.attn.{attention}"].known
     assert (known.stream, known.part, known.block) == ("image", "attention", "transformer_blocks.0")
+    assert inspect_adapter(adapter).streams == {"image": 1}
 
 
 def test_certify_reads_the_rows_of_a_fused_module(tmp_path):

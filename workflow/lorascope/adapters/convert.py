@@ -246,5 +246,10 @@ def _free_metadata(adapter: AdapterFile) -> dict[str, str]:
 
 
 def _save(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> None:
-    # Layers that were cut from one fused module share A: a file holds it once for each.
-    write_bytes(path, save({name: value.clone() for name, value in tensors.items()}, metadata))
+    seen: set[int] = set()
+    own = {}
+    for name, value in tensors.items():
+        # Layers that were cut from one fused module share A: a file holds it once for each.
+        own[name] = value.clone() if value.data_ptr() in seen else value
+        seen.add(own[name].data_ptr())
+    write_bytes(path, save(own, metadata))

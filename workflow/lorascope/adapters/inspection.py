@@ -5,7 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from lorascope.adapters.files import AdapterFile
@@ -43,6 +43,8 @@ class Inspection:
         anomalies: what looks wrong, one line each; empty when nothing does.
         notes: what a reader should know, one line each.
         beside: what the file trains beside its ΔW.
+        streams: what the layers work on (image, text, both, …) → number of layers; "unknown" for names that
+            the atlas does not have.
     """
 
     path: str
@@ -56,6 +58,7 @@ class Inspection:
     anomalies: tuple[str, ...]
     notes: tuple[str, ...]
     beside: tuple[Beside, ...] = ()
+    streams: Mapping[str, int] = field(default_factory=dict)
 
 
 def inspect_adapter(adapter: AdapterFile) -> Inspection:
@@ -74,6 +77,7 @@ def inspect_adapter(adapter: AdapterFile) -> Inspection:
         anomalies=tuple(_anomalies(norms)),
         notes=adapter.notes,
         beside=adapter.beside,
+        streams=dict(Counter(module.known.stream if module.known else "unknown" for module in modules)),
     )
 
 
@@ -89,6 +93,7 @@ def as_json(inspection: Inspection) -> dict:
             for (alpha, source), count in inspection.alphas.items()
         ],
         "layers": {layer: _finite(value) for layer, value in inspection.layers.items()},
+        "streams": dict(inspection.streams),
         "blocks": {block: _finite(value) for block, value in inspection.blocks.items()},
         "training": dict(inspection.training),
         "anomalies": list(inspection.anomalies),

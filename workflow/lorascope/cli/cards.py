@@ -26,6 +26,7 @@ def print_inspection(inspection: Inspection, console: Console | None = None) -> 
     alphas = {f"{alpha:g} ({source})": count for (alpha, source), count in inspection.alphas.items()}
     facts.add_row("alpha", _counted(alphas))
     facts.add_row("layers", str(len(inspection.layers)))
+    facts.add_row("work on", ", ".join(f"{stream} × {n}" for stream, n in inspection.streams.items()))
     for name, value in inspection.training.items():
         facts.add_row(name, escape(value))
     console.print(Group(facts, Text("‖ΔW‖ per block", style="bold"), _bars(inspection.blocks)))

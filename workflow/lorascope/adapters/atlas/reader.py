@@ -9,6 +9,8 @@ from itertools import product
 from math import prod
 from pathlib import Path
 
+# The keys of a study follow imports, not data files: names that change must change them.
+from lorascope.adapters.atlas.digest import DIGEST as DIGEST
 from lorascope.adapters.atlas.spelling import Numbers, key_of
 
 DATA = Path(__file__).parent / "data"

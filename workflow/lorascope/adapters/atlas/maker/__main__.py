@@ -3,6 +3,7 @@
 A model named on the command line is built alone; the index is made of all files.
 """
 
+import hashlib
 import json
 import sys
 from collections import defaultdict
@@ -19,6 +20,7 @@ from lorascope.adapters.atlas.spelling import key_of
 from lorascope.files import write_bytes
 
 ANY_INDEX = "*"
+DIGEST_MODULE = DATA.parent / "digest.py"
 
 
 def main(names: list[str]) -> None:
@@ -27,6 +29,15 @@ def main(names: list[str]) -> None:
         write_bytes(DATA / f"{name}.json", text_of(describe(MODELS[name])).encode())
     described = {name: json.loads((DATA / f"{name}.json").read_text()) for name in MODELS}
     write_bytes(DATA / INDEX, text_of(index_of(described)).encode())
+    write_bytes(DIGEST_MODULE, digest_module().encode())
+
+
+def digest_module() -> str:
+    """Return the module that carries the digest of the data files."""
+    digest = hashlib.sha256()
+    for path in sorted(DATA.glob("*.json")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return f'"""Written by ``make atlas``."""\n\nDIGEST = "{digest.hexdigest()[:16]}"\n'
 
 
 def describe(model: Model) -> dict:
