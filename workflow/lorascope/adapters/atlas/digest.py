@@ -1,3 +1,3 @@
 """Written by ``make atlas``."""
 
-DIGEST = "9964e8d60506fe4f"
+DIGEST = "890dee960b01d2d7"

@@ -205,7 +205,7 @@ def peft_config(entries: object, where: str) -> PeftConfig:
     kind = entries.get("peft_type", "LORA")
     if kind not in _PEFT_TYPES:
         raise LorascopeError(
-            f"{where}: PEFT's {plain(kind, 40)} is not supported: {_WHY.get(kind, 'its ΔW is no B·A')}"
+            f"{where}: PEFT's {plain(kind, 40)} is not supported: {_WHY.get(str(kind), 'its ΔW is no B·A')}"
             f"{_facts(entries)}"
         )
     for name, reason in _NOT_READ.items():

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from lorascope.adapters.atlas.maker.convert import check
 from lorascope.adapters.atlas.maker.extra import EXTRA, OPTIONAL, aliases, before
-from lorascope.adapters.atlas.maker.layers import is_open, layers_of
+from lorascope.adapters.atlas.maker.layers import Found, is_open, layers_of
 from lorascope.adapters.atlas.maker.models import DIFFUSION, MODELS, Model
 from lorascope.adapters.atlas.maker.names import Native, fused_names, ldm_prefixes, native_names, rows_of
 from lorascope.adapters.atlas.maker.patterns import pack
@@ -78,10 +78,15 @@ def _library(model: Model) -> str:
     return f"{name} {version(name)}"
 
 
-def _layer_rows(model: Model, layers: list) -> list[list]:
+def _layer_rows(model: Model, layers: list[Found]) -> list[list]:
     is_free = is_open(model)
-    sizes = (lambda layer: (0, 0)) if is_free else (lambda layer: (layer.d_out, layer.d_in))
-    packed = pack((layer.path, (layer.kind, *sizes(layer), layer.role)) for layer in layers)
+
+    def about(layer: Found) -> tuple:
+        # A family's sizes vary, and the kernels of its convolutions with them.
+        sizes = (layer.kind[0], 0, 0) if is_free else (layer.kind, layer.d_out, layer.d_in)
+        return (*sizes, layer.role)
+
+    packed = pack((layer.path, about(layer)) for layer in layers)
     rows = [[pattern, *value, ANY_INDEX if is_free else where] for pattern, value, where in packed]
     return rows + [[pattern, "l", 0, 0, role, ANY_INDEX] for pattern, role in EXTRA.get(model.cls, ())]
 
