@@ -119,7 +119,7 @@ def test_everything_beside_is_listed_by_name(unet, tmp_path, refused, key, kind)
     assert (one.key, one.kind, one.shape, one.bytes) == (key, kind, (3,), 6)
     card = as_json(inspect_adapter(adapter))
     assert card["trains_more"] == [{"name": key, "kind": kind, "shape": [3], "bytes": 6}]
-    assert adapter.notes[0] == f"{TRAINS_MORE}: 1 tensors, 6 bytes: {kind}"
+    assert adapter.notes[0] == f"{TRAINS_MORE}: 1 tensor, 6 bytes: {kind}"
     with refused(f"no LoRA: '.*' is a {kind}"):
         read_adapter(path, strict=True)
     for family in ("peft", "kohya", "diffusers", "comfyui"):
@@ -140,7 +140,7 @@ def test_the_command_shows_it_and_strict_refuses(unet, tmp_path, capsys):
     path = tmp_path / "a.safetensors"
     save_file(kohya_tensors(unet) | {"lora_unet_x.diff_b": torch.ones(3)}, path)
     assert main(["inspect", str(path)]) == 0
-    assert f"note: {TRAINS_MORE}: 1 tensors, 12 bytes: difference of a bias" in capsys.readouterr().out
+    assert f"note: {TRAINS_MORE}: 1 tensor, 12 bytes: difference of a bias" in capsys.readouterr().out
     assert main(["inspect", "--json", str(path)]) == 0
     assert json.loads(capsys.readouterr().out)[0]["trains_more"][0]["name"] == "lora_unet_x.diff_b"
     assert main(["inspect", "--strict", str(path)]) == 2
@@ -167,7 +167,7 @@ def test_dora_is_shown_but_not_read(spelling, unet, tmp_path, refused):
     assert inspection.ranks == {4: len(adapter.layers)}
     np.testing.assert_allclose(inspection.layers[layer], np.linalg.norm(peft_deltas(unet)[layer]), rtol=1e-5)
     assert (
-        "DoRA: its ΔW depends on the base model's weights; what is shown is ‖B·A‖ (1 layers)" in adapter.notes
+        "DoRA: its ΔW depends on the base model's weights; what is shown is ‖B·A‖ (1 layer)" in adapter.notes
     )
     with refused("proj_in: DoRA: its ΔW depends"):
         adapter.layers[layer]

@@ -205,7 +205,7 @@ def test_initialisations_that_change_the_base_are_noted(tmp_path):
     ("name", "family"),
     [
         ("lora_unet_a.dora_scale", "lora_unet_a has a magnitude but no weights"),
-        ("lora_unet_a.b1.weight", r"GLoRA is not supported: .* \(1 layers\)"),
+        ("lora_unet_a.b1.weight", r"GLoRA is not supported: .* \(1 layer\)"),
         ("lora_unet_a.oft_blocks", "OFT"),
         ("lora_unet_a.on_input", r"\(IA\)³"),
         ("unet:0:up", "cloneofsimo's LoRA"),

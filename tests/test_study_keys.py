@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lorascope
+from lorascope.adapters.atlas.reader import DATA as ATLAS
 from lorascope.features.registry import of_layers, of_matrices, parts
 from lorascope.probes.registry import PROBES
 from lorascope.study import keys, steps
@@ -193,6 +194,9 @@ def test_every_data_file_is_in_some_key():
     in_keys = {"zoo/base.safetensors", *(f"report/templates/{path.name}" for path in TEMPLATES.iterdir())}
     # Its defaults fill the settings, and these are in the keys.
     in_keys.add("study/config.schema.yaml")
+    # A module that the reader imports carries their digest (test_adapters_atlas).
+    assert "lorascope.adapters.atlas.digest" in keys._closure(steps.PREPARE)
+    in_keys |= {f"adapters/atlas/data/{path.name}" for path in ATLAS.glob("*.json")}
     there = {path for path in keys._ROOT.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     others = {path.relative_to(keys._ROOT).as_posix() for path in there if path.suffix != ".py"}
     assert others == in_keys

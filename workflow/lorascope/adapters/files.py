@@ -34,6 +34,7 @@ from lorascope.adapters.formats.scale import (
     read_mlx_config,
 )
 from lorascope.errors import LorascopeError
+from lorascope.wording import plural
 
 __all__ = ["AdapterFile", "Factors", "find_adapter_files", "read_adapter", "read_header"]
 
@@ -225,7 +226,7 @@ def _beside_note(tensors: Sequence[Beside]) -> list[str]:
     kinds = Counter(tensor.kind for tensor in tensors)
     size = sum(tensor.bytes for tensor in tensors)
     named = ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in kinds.items())
-    return [f"{TRAINS_MORE}: {len(tensors)} tensors, {size:,} bytes: {named}"]
+    return [f"{TRAINS_MORE}: {plural(len(tensors), 'tensor')}, {plural(size, 'byte')}: {named}"]
 
 
 def _weights_and_config(path: Path) -> tuple[Path, Path | None]:

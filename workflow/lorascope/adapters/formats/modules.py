@@ -31,6 +31,7 @@ from lorascope.adapters.formats.places import Rows, rows_of
 from lorascope.adapters.formats.scale import CONFIG, DEFAULT, HEADER, TENSOR, UNUSED, PeftConfig, plain_alphas
 from lorascope.adapters.formats.text import plain
 from lorascope.errors import LorascopeError
+from lorascope.wording import plural
 
 T = TypeVar("T")
 MIN_EXPANDED_BYTES = 64 << 20
@@ -153,7 +154,9 @@ def group_parts(header: Header, strict: bool = False) -> Grouped:
     for key in others:
         if strict or not families or beside(key) is None:
             layers = refused_layers(header.tensors)
-            raise LorascopeError(f"{header.path}: {refusal(key)}" + (f" ({layers} layers)" if layers else ""))
+            raise LorascopeError(
+                f"{header.path}: {refusal(key)}" + (f" ({plural(layers, 'layer')})" if layers else "")
+            )
     return Grouped(
         {stem: grouped[stem] for stem in grouped if stem in families},
         {stem: families[stem] for stem in grouped if stem in families},
@@ -347,5 +350,7 @@ def notes_on(
             f"the alpha of {whole} of {len(modules)} layers is not used: both LoKr factors are whole"
         )
     reasons = Counter(module.reason for module in modules.values() if module.reason)
-    notes += [f"{reason}; what is shown is ‖B·A‖ ({count} layers)" for reason, count in reasons.items()]
+    notes += [
+        f"{reason}; what is shown is ‖B·A‖ ({plural(count, 'layer')})" for reason, count in reasons.items()
+    ]
     return tuple(dict.fromkeys(notes))
