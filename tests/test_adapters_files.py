@@ -158,6 +158,35 @@ def test_a_text_encoder_is_the_same_layer_in_every_family(tmp_path):
     assert_same_deltas(deltas(read_adapter(tmp_path / "kohya.safetensors")), expected)
 
 
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing.:FutureWarning")
+@pytest.mark.filterwarnings("ignore:The following .*_pattern keys did not match:RuntimeWarning")
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r".*\.(0|1)\..*q_proj",
+        r"layers\.(?:[0-9]|1[0-5])\.mlp.*",
+        r"^model\.layers\.1\.self_attn.*",
+        r"^layers\.1\..*",
+        r".*mlp\.(up|down)_proj",
+        "self_attn.q_proj",
+        "layers.0.mlp.up_proj",
+        "attn.q_proj",
+    ],
+)
+def test_patterns_mean_what_peft_means(pattern, tmp_path):
+    sizes = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2}
+    folder, model = write_peft(
+        LlamaModel(LlamaConfig(**sizes, vocab_size=32)),
+        tmp_path,
+        target_modules=["q_proj", "up_proj", "down_proj"],
+        lora_alpha=10,
+        rank_pattern={pattern: 3},
+        alpha_pattern={pattern: 7},
+    )
+    expected = {f"model.{layer}": delta for layer, delta in peft_deltas(model).items()}
+    assert_same_deltas(deltas(read_adapter(folder)), expected)
+
+
 @pytest.mark.parametrize("config", [LoHaConfig, LoKrConfig])
 @pytest.mark.parametrize("effective", [False, True])
 def test_pefts_loha_and_lokr(tmp_path, config, effective):

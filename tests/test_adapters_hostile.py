@@ -19,7 +19,7 @@ from lorascope.adapters.inspection import as_json, inspect_adapter
 from lorascope.cli import main
 from lorascope.errors import LorascopeError
 
-MUTANTS = 7000
+MUTANTS = 10_000
 FLOOR = 64 << 20
 """Memory that reading may take whatever the size of the file."""
 
@@ -293,6 +293,9 @@ def test_memory_for_layers_that_expand(tmp_path, shapes):
     [
         {"(a+)+$": 1},
         {"(a|a)*b": 1},
+        {"(a|aa)" * 30 + "b": 1},
+        {"(a|aa)" * 9 + "b": 1},
+        {".*a.*b.*c": 1},
         {"a?" * 30 + "a" * 30: 1},
         {".*" * 12 + "x": 1},
         {f"(.*{number}x|y)": 1 for number in range(16)},

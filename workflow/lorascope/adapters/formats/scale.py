@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 
 from lorascope.adapters.formats.text import plain
@@ -35,11 +36,12 @@ _WHY = {
     "VERA": "its factors are shared random matrices",
 }
 _NAME = re.compile(r"[\w.]+")
-# A pattern may be an expression from a stranger, and Python's can take for ever on a short name: one repeat
-# is allowed, beside those of digits that end at a dot, and none of a group.
+# A pattern may be an expression from a stranger, and Python's can take for ever on a short name: no group is
+# repeated, and what few repeats and alternatives cost at worst is added up (digits up to a dot are free).
 _HARMLESS_REPEAT = re.compile(r"(?:\\d|\[0-9\])\+\\\.")
 _REPEAT = re.compile(r"[*+?{]")
-_REPEATED_GROUP = re.compile(r"\)[*+{?]|\\[1-9]|\(\?")
+_REPEATED_GROUP = re.compile(r"\)[*+{?]|\\[1-9]|\(\?(?!:)")
+_MAX_REPEATS, _MAX_ALTERNATIVES, _MAX_STEPS = 3, 1000, 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -49,21 +51,34 @@ class Patterns:
     Attributes:
         values: all of them, in the configuration's order.
         expressions: those that are more than a name.
+        where: named in messages.
+        spent: steps that matching may have taken so far, at worst.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
     expressions: tuple[str, ...] = ()
+    where: str = ""
+    spent: list[int] = field(default_factory=lambda: [0], repr=False, compare=False)
 
     def get(self, module: str, default: float) -> float:
         """Return the value for a module."""
         # Plain names are looked up: a thousand of them for a thousand modules must not take a second.
         ends = [module, *(module[dot.end() :] for dot in re.finditer(r"\.", module))]
         fitting = [end for end in ends if end in self.values and end not in self.expressions]
+        self._spend(len(module))
         fitting += [pattern for pattern in self.expressions if _expression(pattern).match(module)]
         if len(fitting) > 1:
             order = list(self.values)
             fitting.sort(key=order.index)
         return self.values[fitting[0]] if fitting else default
+
+    def _spend(self, length: int) -> None:
+        self.spent[0] += sum(_steps(pattern, length) for pattern in self.expressions)
+        if self.spent[0] > _MAX_STEPS:
+            raise LorascopeError(
+                f"{self.where}: the expression '{plain(self.expressions[0], 60)}' is too complex to be "
+                "trusted with so many names"
+            )
 
 
 @lru_cache(maxsize=2 * MAX_EXPRESSIONS)
@@ -260,12 +275,26 @@ def _pattern(entries: dict, name: str, where: str, whole: bool = False) -> Patte
         _number(value, f"{name} of '{plain(pattern, 60)}'", where, whole)
     for expression in expressions:
         _check_expression(expression, f"{where}: {name}")
-    return Patterns(patterns, tuple(expressions))
+    return Patterns(patterns, tuple(expressions), f"{where}: {name}")
+
+
+def _repeats(pattern: str) -> int:
+    return len(_REPEAT.findall(_HARMLESS_REPEAT.sub("", pattern).replace("(?:", "(")))
+
+
+def _alternatives(pattern: str) -> int:
+    """In how many ways the alternatives of all groups can be combined, at most."""
+    return prod(part.count("|") + 1 for part in re.split(r"[()]", pattern))
+
+
+def _steps(pattern: str, length: int) -> int:
+    """How long matching a name can take: every repeat, and PEFT's own before them, may end anywhere."""
+    return _alternatives(pattern) * length ** (_repeats(pattern) + 1)
 
 
 def _check_expression(pattern: str, where: str) -> None:
-    repeats = len(_REPEAT.findall(_HARMLESS_REPEAT.sub("", pattern)))
-    if len(pattern) > MAX_EXPRESSION or repeats > 1 or _REPEATED_GROUP.search(pattern):
+    hostile = len(pattern) > MAX_EXPRESSION or _REPEATED_GROUP.search(pattern)
+    if hostile or _repeats(pattern) > _MAX_REPEATS or _alternatives(pattern) > _MAX_ALTERNATIVES:
         raise LorascopeError(f"{where}: the expression '{plain(pattern, 60)}' is too complex to be trusted")
     try:
         re.compile(pattern)
