@@ -147,6 +147,11 @@ def test_streams_are_those_of_the_forward_pass(name):
         assert tuple(counts[stream] for stream in ("image", "text", "both")) == expected
 
 
+def test_dots_are_not_underscores():
+    assert find_name(architecture("cosmos1-14b"), "transformer.blocks.3.attn1.to_q") is None
+    assert find_name(architecture("cosmos1-14b"), "transformer_blocks.3.attn1.to_q") is not None
+
+
 def test_what_a_layer_is():
     place = find_name(architecture("sd3.5-medium"), "joint_blocks_3_x_block_attn2_qkv")
     query = place.layers()[0]

@@ -88,6 +88,31 @@ def test_what_cannot_be_told_apart_is_said_together(name, part, same):
 
 
 @pytest.mark.parametrize(
+    ("shapes", "shown"),
+    [
+        (
+            {f"transformer_blocks.0.attn.to_{p}": (3072, 3072) for p in "qkv"},
+            "FLUX.1 FLUX.2 Chroma Qwen-Image HunyuanVideo Bria",
+        ),
+        ({"single_transformer_blocks.7.proj_out": (3072, 15360)}, "FLUX.1 Chroma HunyuanVideo Bria"),
+        ({"blocks.3.attn1.to_q": (5120, 5120)}, "Wan"),
+        ({"transformer_blocks.0.attn1.to_q": (3072, 3072)}, "CogVideoX Mochi"),
+        ({"up_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k": (1280, 768)}, "Stable Diffusion 1.x"),
+    ],
+)
+def test_a_few_blocks_may_be_those_of_several_networks(shapes, shown):
+    found = identify({f"transformer.{path}": size for path, size in shapes.items()})
+    name = base_model(found.models)
+    assert all(word in name for word in shown.split())
+    assert {one.split()[0] for one in name.split(" or ")} <= {
+        *shown.split(),
+        "FramePack",
+        "HunyuanImage",
+        "Stable",
+    }
+
+
+@pytest.mark.parametrize(
     ("models", "said", "shown"),
     [
         (("qwen-image", "qwen-image-layered"), [], "Qwen-Image"),
@@ -457,3 +482,25 @@ def test_a_language_model_without_its_head_has_the_same_layers(before, now):
     assert identify({f"base_model.model.{before}": (16, 16)}).named[f"base_model.model.{before}"].layers == (
         now,
     )
+
+
+@pytest.mark.parametrize(
+    ("main", "number"),
+    [("transformer_blocks.0.attn.to_q", "2"), ("transformer_blocks.0.attn2.to_q", "3")],
+    ids=["FLUX.1", "Stable Diffusion 3.5"],
+)
+def test_t5_has_the_number_that_its_pipeline_gives_it(main, number, tmp_path):
+    width = {"2": 3072, "3": 1536}[number]
+    t5 = "encoder.block.3.layer.1.DenseReluDense.wo"
+    shapes = {
+        f"lora_unet_{main.replace('.', '_')}": (width, width),
+        f"lora_te3_{t5.replace('.', '_')}": (4096, 10240),
+    }
+    path = write(
+        tmp_path / "a.safetensors", random_factors(shapes), str, (".lora_down", ".lora_up"), alpha=2.0
+    )
+    assert set(read_adapter(path).layers) == {main, f"text_encoder_3.{t5}"}
+    convert(read_adapter(path), "diffusers", tmp_path / "b", certified=True)
+    assert f"text_encoder_{number}.{t5}.lora_A.weight" in load_file(tmp_path / "b")
+    convert(read_adapter(tmp_path / "b"), "kohya", tmp_path / "c", certified=True)
+    assert f"lora_te3_{t5.replace('.', '_')}.alpha" in load_file(tmp_path / "c")

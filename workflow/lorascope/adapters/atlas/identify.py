@@ -1,9 +1,9 @@
 """Which model of the atlas a file's modules belong to, and which layers they are.
 
-Every name is looked up; the models that have all of them in these sizes fit. Among those that fit, the best
-are those of which the file covers most: first of the patterns that it adapts, then of all attention and
-feed-forward layers. What is left over is the same by names and sizes; only the file's header can tell these
-apart.
+Every name is looked up; the models that have all of them in these sizes fit. If a file adapts all layers of
+its patterns in some of these, the best of them are those whose attention and feed-forward it covers most. If
+it adapts a few blocks alone, all fit but those that only have more layers than another. What is left over is
+the same by names and sizes; only the file's header can tell these apart.
 """
 
 import re
@@ -104,6 +104,16 @@ def _group(ways: list[Spelled]) -> tuple[str, str]:
     return ANY, ""
 
 
+@dataclass(frozen=True)
+class _Weighed:
+    model: Architecture
+    places: Mapping[str, tuple[Spelled, Place]]
+    agreeing: int
+    inside: int
+    against: str | None
+    shares: tuple[float, float]
+
+
 def _choose(kind: str, read: Mapping[str, list[Spelled]], modules: Mapping[str, Size]) -> _Chosen:
     candidates = _candidates(kind, read)
     weighed = [_weigh(architecture(name), read, modules) for name in candidates]
@@ -111,16 +121,29 @@ def _choose(kind: str, read: Mapping[str, list[Spelled]], modules: Mapping[str, 
         return _Chosen(None, (), {}, None)
     whole = [one for one in weighed if not one.against]
     if whole:
-        best = max(one.shares for one in whole)
-        fitting = tuple(one.model.id for one in whole if one.shares == best)
-        first = next(one for one in whole if one.shares == best)
-        return _Chosen(first.model, fitting, first.places, None)
+        best = _best(whole)
+        return _Chosen(best[0].model, tuple(one.model.id for one in best), best[0].places, None)
     # A few names that happen to be another network's say nothing of the rest.
     weighed = [one for one in weighed if len(one.places) * 2 > len(read)]
     if not weighed:
         return _Chosen(None, (), {}, None)
     nearest = max(weighed, key=lambda one: (one.agreeing, one.inside, one.shares))
     return _Chosen(nearest.model, (), nearest.places, nearest.against)
+
+
+def _best(whole: list[_Weighed]) -> list[_Weighed]:
+    """Of models that have all names of a file in its sizes, those that it is most likely made for."""
+    sized = [one for one in whole if one.model.kind != LANGUAGE] or whole
+    if complete := [one for one in sized if one.shares[0] == 1]:
+        most = max(one.shares for one in complete)
+        return [one for one in complete if one.shares == most]
+    # A few blocks may be anybody's; but who needs not more layers than another needs no more said.
+    names = {one.model.id: _names(one.model) for one in sized}
+    return [one for one in sized if not any(names[other.model.id] < names[one.model.id] for other in sized)]
+
+
+def _names(model: Architecture) -> set[tuple[str, int, int]]:
+    return {(pattern.text, pattern.d_out, pattern.d_in) for pattern in model.patterns}
 
 
 def _candidates(kind: str, read: Mapping[str, list[Spelled]]) -> list[str]:
@@ -146,16 +169,6 @@ def _may_be(name: str, way: Spelled) -> bool:
         # A language model's adapter is no text encoder's: Mistral 7B has the names and sizes of Llama 3 8B.
         return architecture(name).cls.startswith("CLIP")
     return kind in _KINDS[way.kind]
-
-
-@dataclass(frozen=True)
-class _Weighed:
-    model: Architecture
-    places: Mapping[str, tuple[Spelled, Place]]
-    agreeing: int
-    inside: int
-    against: str | None
-    shares: tuple[float, float]
 
 
 def _weigh(model: Architecture, read: Mapping[str, list[Spelled]], modules: Mapping[str, Size]) -> _Weighed:

@@ -62,7 +62,9 @@ class Place:
 def find(model: Architecture, spelled: Spelled) -> Place | None:
     """Return which layers a name stands for, in whatever spelling without its prefix; None if in none."""
     if spelled.key in model.names:
-        return _find(model, spelled.key, spelled.numbers)
+        # A name that has dots has them all: transformer.blocks is not transformer_blocks.
+        dotted = spelled.name if "." in spelled.name else None
+        return _find(model, spelled.key, spelled.numbers, dotted)
     return _find_renamed(model, spelled.flat) if model.prefixes else None
 
 
@@ -71,10 +73,12 @@ def find_name(model: Architecture, name: str) -> Place | None:
     return find(model, Spelled(ANY, "", name))
 
 
-def _find(model: Architecture, key: str, numbers: Numbers) -> Place | None:
+def _find(model: Architecture, key: str, numbers: Numbers, dotted: str | None = None) -> Place | None:
     best: tuple[Name, Numbers] | None = None
     for name in model.names.get(key, ()):
         if (index := name.index_of(numbers)) is None:
+            continue
+        if dotted and name.text.format(*index) != dotted:
             continue
         if name.holds(index):
             return _place(model, name, index, True)

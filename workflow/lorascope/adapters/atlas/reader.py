@@ -76,12 +76,14 @@ class Name:
     """One spelling of a pattern's layers.
 
     Attributes:
+        text: the name with its dots, ``{}`` for the numbers that vary.
         fixed: the numbers of the name, None for those that vary.
         boxes: ranges of those that vary; None where any number is right.
         targets: canonical patterns, in the order of the module's rows.
         swap: the two halves of the rows change places.
     """
 
+    text: str
     fixed: tuple[int | None, ...]
     boxes: tuple[tuple[range, ...], ...] | None
     targets: tuple[str, ...]
@@ -134,10 +136,10 @@ class Architecture:
 
     def _add(self, found: dict, text: str, boxes, targets: tuple[str, ...], swap: bool) -> None:
         key, fixed = key_of_pattern(text)
-        name = Name(fixed, boxes, targets, swap)
-        found.setdefault(key, []).append(name)
+        found.setdefault(key, []).append(Name(text, fixed, boxes, targets, swap))
         if self.optional and text.startswith(self.optional):
-            found.setdefault(key.removeprefix(key_of(self.optional)[0]), []).append(name)
+            short = Name(text.removeprefix(self.optional), fixed, boxes, targets, swap)
+            found.setdefault(key.removeprefix(key_of(self.optional)[0]), []).append(short)
 
     @cached_property
     def canonical(self) -> dict[str, list[tuple[Name, Pattern]]]:
@@ -145,7 +147,9 @@ class Architecture:
         found: dict[str, list[tuple[Name, Pattern]]] = {}
         for pattern in self.patterns:
             key, fixed = key_of_pattern(pattern.text)
-            found.setdefault(key, []).append((Name(fixed, pattern.boxes, (pattern.text,)), pattern))
+            found.setdefault(key, []).append(
+                (Name(pattern.text, fixed, pattern.boxes, (pattern.text,)), pattern)
+            )
         return found
 
     @cached_property
