@@ -204,7 +204,7 @@ def test_plans_and_steps_refuse_old_weights(study, refused, capsys):
     assert set(recorded) == {"dataset_info.json", "state.json", data.name}
     edit(data, data.stat().st_size // 2 // STRIDE * STRIDE + 500_000, b"\1\2\3\4")
     with refused(rf"{data.name}: changed since .*; remove results/mine and run again"):
-        Plan(load_config(config)).check()
+        Plan(load_config(config)).check_dataset("mine")
     with pytest.raises(LorascopeError, match="remove results/mine"):
         GroupWeights.open(folder, "attn1")
     extract = [

@@ -113,12 +113,12 @@ def locks(tmp_path, monkeypatch):
     return tmp_path / "locks"
 
 
-def test_a_job_on_the_cpu_holds_nothing(locks, monkeypatch):
+def test_a_job_on_the_cpu_holds_nothing(locks, monkeypatch, refused):
     assert choose_device("cpu") == "cpu"
     monkeypatch.setenv(VISIBLE, "")
     assert choose_device("auto") == "cpu"
-    # torch says that there is none.
-    assert choose_device("cuda") == "cuda"
+    with refused("--device cuda: torch finds no CUDA device"):
+        choose_device("cuda")
     assert not locks.exists()
 
 

@@ -244,3 +244,18 @@ def test_with_two_probes_every_line_says_which_one_it_is_about(tmp_path):
     assert "Drop all → visual (spectral · " in told
     both = load_summary(tmp_path / "out")
     assert ranking(both).startswith(f"On all with {both.best['probe']}, spectral scores highest")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"rejected": 2, "rows": 40}, "2 of 40 rows could not be used; "),
+        ({"rejected": 1, "files": 1}, "1 of 1 file could not be used; "),
+    ],
+)
+def test_what_was_left_out_of_a_source_is_said(summary, source, words):
+    summary.results["manifest"]["source"] = source
+    (told,) = [line for line in warnings(summary) if "could not be used" in line]
+    assert told == f"{words}rejected.csv beside the prepared data says which and why."
+    summary.results["passport"]["health"]["rejected_list"] = "results/mine/data/1/rejected.csv"
+    assert f"{words}results/mine/data/1/rejected.csv says" in warnings(summary)[0]

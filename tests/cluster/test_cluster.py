@@ -28,6 +28,7 @@ STUDY = {
     "dataset": ["five", "tiny"],
     "layer_sets": ["all"],
     "representations": ["stats"],
+    "probes": ["mlp"],
     "seeds": 2,
     "seeds_per_job": 1,
     "mlp": {"hidden": [16], "epochs": 4},

@@ -178,7 +178,9 @@ def test_where_nothing_can_be_made_the_reason_is_told_while_planning(tmp_path, t
 def test_text_of_the_command_line_means_what_it_says(tmp_path):
     published.make_dataset(published.make_weights(4, published.NARROW)).save_to_disk(tmp_path / "set")
     given = {"source": "disk", "path": str(tmp_path / "set"), "group": "null", "max_rejected": "0.5"}
-    dag = Dag(tmp_path, "stats", dataset="mine", datasets={"mine": given}, mlp={"epochs": "3"})
+    dag = Dag(
+        tmp_path, "stats", dataset="mine", datasets={"mine": given}, probes=["mlp"], mlp={"epochs": "3"}
+    )
     (label,), (prepare,) = dag.of("label"), dag.of("prepare")
     assert json.loads(label.params.settings)["group"] is None
     assert json.loads(prepare.params.settings)["max_rejected"] == 0.5

@@ -15,6 +15,7 @@ STUDY = {
     "dataset": "five",
     "layer_sets": ["all"],
     "representations": ["stats"],
+    "probes": ["mlp"],
     "seeds": 1,
     "mlp": {"hidden": [8], "epochs": 2},
     "datasets": {"five": {"source": "sanity"}},

@@ -12,7 +12,7 @@ from workflow import jobs, run, write_config
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SMALL = {"dataset": "mine", "representations": ["stats"], "seeds": 1, "mlp": {"epochs": 1, "hidden": [4]}}
-SMALL |= {"importance": {"representation": None}, "adapter_map": {"adapters": 0}}
+SMALL |= {"probes": ["mlp"], "importance": {"representation": None}, "adapter_map": {"adapters": 0}}
 FEATURES_OF_ALL = {
     "simple_stats": 640,
     "rank_based": 1408,
@@ -69,7 +69,7 @@ def test_the_page_and_the_tables_are_there(finished):
     page = (finished / "results/studies/default/mine/report/index.html").read_text()
     assert "mine" in page
     results = json.loads((finished / "results/studies/default/mine/summary/results.json").read_text())
-    assert len(results["cells"]) == 24
+    assert len(results["cells"]) == 48
     assert all(np.isfinite(cell["test_accuracy_mean"]) for cell in results["cells"])
 
 
@@ -91,18 +91,18 @@ def refusal(folder, dataset, **settings) -> str:
 def test_nan_fails_the_rule_with_one_line_on_screen_and_in_the_log(tmp_path, narrow_weights):
     column = next(iter(narrow_weights))
     narrow_weights[column][3, 0, 0] = np.nan
-    seen = refusal(tmp_path, make_dataset(narrow_weights))
-    line = f"lorascope prepare: error: mine: column '{column}' has a NaN in row 3"
-    assert line in seen
+    seen = refusal(tmp_path, make_dataset(narrow_weights), max_rejected=0)
+    line = "mine: 1 of 40 rows rejected, more than max_rejected (0) allows; the first: 3: "
+    assert f"{line}column '{column}' has a NaN" in seen
     (log,) = (tmp_path / "logs/mine/prepare").glob("*.log")
-    assert log.read_text().startswith(line)
+    assert log.read_text().startswith(f"lorascope prepare: error: {line}")
     assert len(log.read_text().splitlines()) == 1
 
 
-def test_a_missing_label_column_is_named_and_the_others_listed(tmp_path, narrow_weights):
+def test_a_missing_label_column_is_named_before_anything_runs(tmp_path, narrow_weights):
     seen = refusal(tmp_path, make_dataset(narrow_weights), label="klass")
-    assert "lorascope label: error: mine: no label column 'klass'; there are: " in seen
-    assert list((tmp_path / "results/mine/features").rglob("*.parquet")), "what could be done is kept"
+    assert "error: mine: no label column 'klass'; there are: " in seen
+    assert not (tmp_path / "results/mine").exists()
 
 
 def test_one_class_only(tmp_path, narrow_weights):

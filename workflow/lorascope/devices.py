@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from lorascope.errors import LorascopeError
+
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _POLL_SECONDS = 0.2
 
@@ -75,15 +77,31 @@ def _lock(path: Path) -> bool:
 def choose_device(wanted: str) -> str:
     """Turn ``cpu``, ``cuda`` or ``auto`` into ``cpu`` or ``cuda``, and for the latter hold one device.
 
-    ``auto`` is ``cuda`` where the machine has a device and torch is built for CUDA. With ``cuda`` and no
-    device it is torch that complains.
+    ``auto`` is ``cuda`` where the machine has a device and torch is built for CUDA.
+
+    Raises:
+        LorascopeError: ``cuda``, and torch finds no device.
     """
     devices = cuda_devices() if wanted != "cpu" else []
     if wanted == "auto" and not (devices and _torch_knows_cuda()):
         return "cpu"
     if devices:
         hold_device(devices, lock_folder())
+    if wanted == "cuda":
+        require_cuda()
     return "cpu" if wanted == "cpu" else "cuda"
+
+
+def require_cuda() -> None:
+    """Check that torch can compute on a CUDA device.
+
+    Raises:
+        LorascopeError: it finds none.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        raise LorascopeError("--device cuda: torch finds no CUDA device; use cpu, or install torch for CUDA")
 
 
 def _torch_knows_cuda() -> bool:

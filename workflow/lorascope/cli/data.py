@@ -31,7 +31,7 @@ def add(commands) -> None:
 
 def _prepare(options: argparse.Namespace) -> None:
     from lorascope.data.prepare import prepare
-    from lorascope.data.rejected import REJECTED_FILE
+    from lorascope.data.rejected import REJECTED_FILE, rejected_words
     from lorascope.data.sources import open_source, record_planned
     from lorascope.study import steps
     from lorascope.study.config import load_dataset
@@ -54,8 +54,7 @@ def _prepare(options: argparse.Namespace) -> None:
     log(f"{options.dataset}: {counts}")
     told = written["source"]
     if "rejected" in told:
-        total = f"{told['files']} files" if "files" in told else f"{told['rows']} rows"
-        log(f"{told['rejected']} of {total} rejected: {Path(options.out, REJECTED_FILE)}")
+        log(f"{rejected_words(told)} rejected: {Path(options.out, REJECTED_FILE)}")
     if settings["source"] == "folder":
         from lorascope.data.sources.folder import PARTS_FOLDER
 

@@ -10,8 +10,15 @@ import pyarrow.csv
 
 from lorascope.errors import LorascopeError
 from lorascope.files import atomic_path
+from lorascope.wording import plural
 
 REJECTED_FILE = "rejected.csv"
+
+
+def rejected_words(origin: dict) -> str:
+    """Say how much of a source was left out, as its description tells: "2 of 40 rows"."""
+    total = plural(origin["files"], "file") if "files" in origin else plural(origin["rows"], "row")
+    return f"{origin['rejected']} of {total}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from lorascope.errors import LorascopeError
+from lorascope.devices import require_cuda
 from lorascope.features.batch import MatrixBatch
 from lorascope.features.extract import Block, Weights, row_blocks
 
@@ -28,10 +28,8 @@ class DeviceBlocks:
     def __init__(self, device: str):
         self._device = torch.device(device)
         self._on_cuda = self._device.type == "cuda"
-        if self._on_cuda and not torch.cuda.is_available():
-            raise LorascopeError(
-                f"--device {device}: torch finds no CUDA device; use cpu, or install torch for CUDA"
-            )
+        if self._on_cuda:
+            require_cuda()
         self._stream = torch.cuda.Stream(self._device) if self._on_cuda else None
         self._buffers = [torch.empty(0)] * _BUFFERS
         self._copied: list[torch.cuda.Event | None] = [None] * _BUFFERS

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lorascope.data.rejected import REJECTED_FILE, rejected_words
 from lorascope.report.cautions import cautions, controls_line, passport_line, random_line, random_row
 from lorascope.report.numbers import NOTHING, interval, percent, points, share
 from lorascope.report.summary import Summary, load_summary
@@ -70,8 +71,9 @@ def warnings(summary: Summary) -> list[str]:
     found = [SANITY_WARNING] if summary.results["sanity"] else []
     source = summary.results["manifest"]["source"]
     if isinstance(source, dict) and source.get("rejected"):
-        count = f"{source['rejected']} of {plural(source['files'], 'file')}"
-        found.append(f"{count} could not be used; rejected.csv beside the prepared data says which and why.")
+        listed = ((summary.results["passport"] or {}).get("health") or {}).get("rejected_list")
+        where = listed or f"{REJECTED_FILE} beside the prepared data"
+        found.append(f"{rejected_words(source)} could not be used; {where} says which and why.")
     if absent := summary.results["curves"]["absent"]:
         count = f"{absent} of {plural(summary.results['curves']['planned'], 'learning curve')}"
         found.append(f"{count} could not be trained; the logs under scale/ say why.")

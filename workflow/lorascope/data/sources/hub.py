@@ -1,9 +1,9 @@
 """What the Hugging Face hub is asked, and what its refusals mean."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 
 from lorascope.errors import LorascopeError
 
@@ -48,7 +48,7 @@ def hub_exceptions() -> tuple[type[Exception], ...]:
     from huggingface_hub import errors
 
     # Of the HTTP library, whichever this version of the client has.
-    library = import_module(errors.HTTPError.__module__.partition(".")[0])
+    library = sys.modules[errors.HTTPError.__module__.partition(".")[0]]
     return OSError, errors.HTTPError, getattr(library, "InvalidURL", OSError)
 
 
