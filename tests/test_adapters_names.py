@@ -8,7 +8,7 @@ from diffusers import UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
 
 import published
-from lorascope.adapters.architectures import known_layers, sd15_shapes
+from lorascope.adapters.architectures import sd15_shapes
 from lorascope.adapters.names import (
     DOWN,
     UP,
@@ -85,9 +85,8 @@ def test_what_peft_writes_for_stable_diffusion_is_the_published_set(sd15):
 
 def test_known_layers_are_those_of_the_published_columns():
     assert sd15_shapes() == published.layers()
-    assert known_layers("sd15") == list(published.layers())
-    assert list(dict.fromkeys(parse_matrix_name(name)[0] for name in published.columns())) == known_layers(
-        "sd15"
+    assert list(dict.fromkeys(parse_matrix_name(name)[0] for name in published.columns())) == list(
+        sd15_shapes()
     )
 
 
@@ -100,11 +99,6 @@ def test_only_key_and_value_of_cross_attention_read_the_text():
         ("attn2", "to_v"),
     }
     assert len(reading) == 32
-
-
-def test_an_unknown_architecture_is_refused(refused):
-    with refused("architecture: 'sdxl' is not known; known: sd15"):
-        known_layers("sdxl")
 
 
 def published_matrices() -> list[MatrixInfo]:

@@ -1,15 +1,10 @@
 """Sources: the published schema reads as the same numbers from every place and layout; refusals say why."""
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from huggingface_hub import constants
 from safetensors.numpy import save_file
 
 import published
@@ -17,9 +12,7 @@ from lorascope.adapters.architectures import sd15_shapes
 from lorascope.data.fingerprint import folder_fingerprint
 from lorascope.data.prepare import prepare
 from lorascope.data.sources import arrow, open_source, source_fingerprint, source_layers
-from lorascope.data.sources import hub as sources_hub
 from lorascope.data.sources.zoo import load_zoo
-from lorascope.errors import LorascopeError
 
 N = 40
 # Two blocks: self- and cross-attention, layers of different widths.
@@ -60,7 +53,6 @@ def hub(path):
         "path": str(path),
         "revision": "main",
         "hub_split": "train",
-        "architecture": "sd15",
     }
 
 
@@ -152,8 +144,7 @@ def test_every_place_and_layout_gives_the_same_adapters(stored, weights, whole):
 
 
 def test_layers_are_known_without_loading(stored):
-    expected = LAYERS if stored["source"] == "disk" else list(published.layers())
-    assert source_layers(stored) == expected
+    assert source_layers(stored) == LAYERS
 
 
 def test_reading_leaves_the_fingerprint_as_it_was(stored):
@@ -353,85 +344,6 @@ def test_an_unknown_split_is_refused(few, refused, tmp_path):
 def test_a_hub_folder_without_data_is_refused(refused, tmp_path):
     with refused("cannot be loaded: "):
         open_source(hub(tmp_path))
-
-
-def test_a_hub_data_set_out_of_reach_is_refused(refused):
-    with refused(r"nobody/nothing: cannot be loaded: .*"):
-        open_source(hub("nobody/nothing"))
-    with refused("nobody/nothing: HF_HUB_OFFLINE forbids to ask which commit 'main' is; unset it, or set"):
-        source_fingerprint(hub("nobody/nothing"))
-
-
-class Hub(BaseHTTPRequestHandler):
-    """Answers as the hub does; the first part of the data set's name says what."""
-
-    def do_GET(self):
-        code, error = self.path.split("/")[3].removeprefix("s").partition("-")[::2]
-        if code == "999":
-            threading.Event().wait(0.5)
-            return
-        self.send_response(int(code))
-        if error:
-            self.send_header("X-Error-Code", error)
-        self.end_headers()
-        body = {"id": "a/b", "sha": "f" * 40 if self.path.endswith("/b") else "0" * 40}
-        self.wfile.write(json.dumps(body).encode())
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def endpoint(monkeypatch):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setattr(sources_hub, "SECONDS", 0.2)
-    yield
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.mark.parametrize(
-    ("name", "pattern"),
-    [
-        ("s401-RepoNotFound", r"the hub has no such data set, or it is private; check `path`, or log in"),
-        ("s401", r"the token is not accepted \(401\); log in"),
-        ("s403-GatedRepo", "access is restricted; ask for it on the data set's page, and log in"),
-        ("s403", r"access is not granted \(403\)"),
-        ("s404-RevisionNotFound", "the hub has no branch, tag or commit 'main'; check `revision`"),
-        ("s404", r"there is no such data set or revision \(404\)"),
-        ("s429", r"too many requests \(429\); wait some minutes, or log in"),
-        ("s503", r"the hub has a problem of its own \(503\); try again later, or set `revision`"),
-        ("s418", "the hub answers: .*418"),
-        ("s999", r"the hub does not tell .*\(no answer from http://127.* within 0.2 s\); connect, or set"),
-    ],
-)
-def test_what_the_hub_answers_is_told_in_one_line(endpoint, refused, name, pattern):
-    with refused(rf"^{name}/b: {pattern}"):
-        source_fingerprint(hub(f"{name}/b"))
-
-
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://[", "nowhere"])
-def test_a_hub_that_is_not_there_is_told_in_one_line(endpoint, refused, monkeypatch, address):
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    with refused(
-        r"^a/b: the hub does not tell which commit 'main' is \(no connection to .*\); connect, or set"
-    ):
-        source_fingerprint(hub("a/b"))
-
-
-def test_no_revision_is_the_default_branch(endpoint):
-    assert source_fingerprint({**hub("s200/b"), "revision": None}) == "f" * 40
-    assert source_fingerprint({**hub("s200/b"), "revision": "v1"}) == "0" * 40
-
-
-def test_a_full_commit_hash_needs_no_network():
-    commit = "0123456789abcdef0123456789abcdef01234567"
-    assert source_fingerprint({**hub("nobody/nothing"), "revision": commit}) == commit
-    with pytest.raises(LorascopeError, match="HF_HUB_OFFLINE"):
-        source_fingerprint({**hub("nobody/nothing"), "revision": commit + "0"})
 
 
 def truncate(path, kept):

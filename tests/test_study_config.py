@@ -83,7 +83,6 @@ def test_the_protocol():
             "source": "hub",
             "path": f"jacekduszenko/lora-ws-{size}",
             "revision": "main",
-            "architecture": "sd15",
             "label": "category_label",
             "group": "category_name",
             "hub_split": "train",

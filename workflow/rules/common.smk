@@ -10,6 +10,7 @@ from lorascope.stats.table_names import TABLE_NAMES
 from lorascope.study.analyses import analyses
 from lorascope.study.config import load_config
 from lorascope.study.curves import all_curves, curve, curves, scaling_key
+from lorascope.study.downloads import download_key
 from lorascope.study.keys import canonical_json
 from lorascope.study.lock import start_run
 from lorascope.study.plan import Plan
@@ -112,6 +113,32 @@ def shard_tables(wildcards):
 
 def picture(wildcards):
     return PLAN.picture(wildcards.dataset)
+
+
+def pin_of_part(part):
+    """Return what is kept of a data set on the hub, or of the images of sparse training."""
+    return SPARSE.pin if part.startswith("sparse/") else PLAN.pin(part)
+
+
+def pinned_commit(wildcards):
+    pin = pin_of_part(wildcards.part)
+    if pin is None:
+        raise WorkflowError(f"{wildcards.part}: not on the hub; nothing to download")
+    same_key(wildcards, download_key(pin))
+    return pin.commit
+
+
+def pin_folder(wildcards):
+    """Where planning keeps the pin: no file of any rule, so that no prefix applies to it."""
+    return f"{RESULTS}/{wildcards.part}"
+
+
+def downloaded(wildcards):
+    return ancient(PLAN.download(wildcards.dataset))
+
+
+def downloaded_images(wildcards):
+    return ancient(SPARSE.download)
 
 
 def data_settings(wildcards):

@@ -20,11 +20,36 @@ rule unusable:
         "echo {params.why:q} > {log}; exit 2"
 
 
+rule download:
+    """Fetch a data set from the hub into its cache, where snakemake runs: no other job needs a network."""
+    output:
+        f"{RESULTS}/{{part}}/download/{{key}}.json",
+    log:
+        "logs/{part}/download/{key}.log",
+    benchmark:
+        "logs/{part}/download/{key}.tsv"
+    localrule: True
+    conda:
+        "../../envs/lorascope.yaml"
+    params:
+        pin=pin_folder,
+        commit=pinned_commit,
+    message:
+        "Download {wildcards.part}"
+    shell:
+        "exec lorascope download"
+        " --pin {params.pin}"
+        " --commit {params.commit}"
+        " --key {wildcards.key}"
+        " --out {output} 2> {log}"
+
+
 rule prepare:
     """Lay the weights of a data set out so that a layer group is one contiguous, mappable file."""
     input:
         shards=shards,
         tables=shard_tables,
+        download=downloaded,
     output:
         weights=directory(f"{RESULTS}/{{dataset}}/data/{{key}}/weights"),
         layers=f"{RESULTS}/{{dataset}}/data/{{key}}/layers.parquet",
@@ -55,6 +80,7 @@ rule prepare:
         " --grouping {params.grouping}"
         " --shards {input.shards}"
         " {params.fingerprint}"
+        " --download {input.download}"
         " --key {wildcards.key}"
         " --threads {threads}"
         " --out {params.folder} 2> {log}"

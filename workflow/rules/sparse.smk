@@ -4,6 +4,8 @@
 
 rule sparse_images:
     """Lay the images out as arrays that every run maps into memory."""
+    input:
+        download=downloaded_images,
     output:
         f"{RESULTS}/sparse/{{images}}/images/{{key}}/manifest.json",
     log:
@@ -23,6 +25,7 @@ rule sparse_images:
     shell:
         "exec lorascope sparse-images"
         " --settings {params.settings:q}"
+        " --download {input.download}"
         " --key {wildcards.key} --threads {threads}"
         " --out {params.folder} 2> {log}"
 

@@ -1,7 +1,6 @@
-"""Layers of known base models, for data sets whose columns cannot be looked at while a workflow is parsed."""
+"""Layers and shapes of a known base model."""
 
 from lorascope.adapters.names import DOWN, UP, MatrixInfo
-from lorascope.errors import LorascopeError
 
 # (UNet block, number of attentions): SD 1.5 has no attention in down_blocks.3 and up_blocks.0.
 SD15_BLOCKS = (
@@ -42,14 +41,3 @@ def published_matrices() -> list[MatrixInfo]:
             MatrixInfo(f"{layer}.lora.up.weight", layer, UP, d_out, 1),
         )
     ]
-
-
-def known_layers(architecture: str) -> list[str]:
-    """Return the adapted layers of a named architecture.
-
-    Raises:
-        LorascopeError: the architecture is not known.
-    """
-    if architecture != "sd15":
-        raise LorascopeError(f"architecture: '{architecture}' is not known; known: sd15")
-    return list(sd15_shapes())

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from lorascope.cli.bars import bar, watched
-from lorascope.cli.options import json_map, log, origin_of, step
+from lorascope.cli.options import add_download, json_map, log, origin_of, step
 from lorascope.errors import LorascopeError
 from lorascope.wording import plural
 
@@ -18,6 +18,7 @@ def add(commands) -> None:
     prepare.add_argument("--shards", nargs="*", default=[], help="the zoo's .safetensors files")
     prepare.add_argument("--grouping", default="attention", help="attention, block or layer")
     prepare.add_argument("--fingerprint", help="of the source's files, as the plan found them")
+    add_download(prepare)
     prepare.add_argument("--out", required=True, help="folder to write into")
     label = step(commands, "label", _label, "write the label and split table")
     label.add_argument("--data", required=True, help="folder that `prepare` wrote")
@@ -38,7 +39,7 @@ def _prepare(options: argparse.Namespace) -> None:
 
     settings = load_dataset(options.settings, options.dataset)
     inputs = record_planned(settings, options.fingerprint)
-    source = open_source(settings, options.shards, options.out, options.threads)
+    source = open_source(settings, options.shards, options.out, options.threads, options.download)
     origin = origin_of(options, settings, *steps.PREPARE)
     with bar(f"prepare {options.dataset}", source.adapters.num_rows) as advance:
         written = prepare(

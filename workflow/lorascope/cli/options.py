@@ -49,6 +49,13 @@ def step(
 STUDY = "NAME or NAME/DATASET of a study, or the folder of its results"
 
 
+def add_download(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says what of a data set on the hub is here."""
+    parser.add_argument(
+        "--download", nargs="?", metavar="FILE", help="what `download` wrote, for a data set on the hub"
+    )
+
+
 def add_results(parser: argparse.ArgumentParser) -> None:
     """Add the option that says where named studies lie."""
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 import argparse
 
-from lorascope.cli.options import command, json_map, origin_of, step
+from lorascope.cli.options import add_download, command, json_map, origin_of, step
 
 
 def add(commands) -> None:
@@ -11,6 +11,7 @@ def add(commands) -> None:
     images.add_argument(
         "--settings", type=json_map, default={}, help='JSON such as {"source": "fashion"} (default: digits)'
     )
+    add_download(images)
     images.add_argument("--out", required=True, help="folder to write into")
     compare = step(commands, "sparse-compare", _compare, "hold gates against dense and uniform training")
     compare.add_argument("--runs", nargs="+", required=True, help="folders that sparse-train wrote")
@@ -30,7 +31,8 @@ def _images(options: argparse.Namespace) -> None:
     from lorascope.study.config import load_section
 
     settings = load_section("sparse", {"images": options.settings})["images"]
-    prepare_images(settings, options.out, origin_of(options, settings, *steps.SPARSE_IMAGES))
+    origin = origin_of(options, settings, *steps.SPARSE_IMAGES)
+    prepare_images(settings, options.out, origin, options.download)
 
 
 def _compare(options: argparse.Namespace) -> None:

@@ -16,13 +16,22 @@ ZOO, SANITY = ("label", "split", "seed"), ("label",)
 FILES = ("family", "rank", "other_layers")
 
 
-def check_columns(settings: dict, label: str, group: str | None, where: str) -> None:
+def check_columns(
+    settings: dict, label: str, group: str | None, where: str, known: Iterable[str] | None = None
+) -> None:
     """Look a label and a group column up in what is known of a source without loading it.
+
+    Args:
+        settings: one entry of ``datasets`` in the config.
+        label: the column of labels.
+        group: the column of groups; None for none.
+        where: names the data set in messages.
+        known: the source's columns, of a data set on the hub.
 
     Raises:
         LorascopeError: there is no such column, or it is known to be empty somewhere.
     """
-    columns = _columns(settings, label)
+    columns = _columns(settings, label) if known is None else dict.fromkeys((*IDS, *known), "")
     if columns is None:
         return
     for name, role in ((label, "label"), (group, "group")):
@@ -49,8 +58,6 @@ def _columns(settings: dict, label: str) -> dict[str, str] | None:
         return _columns_of_files(settings, label)
     if kind == "zoo" or kind == "sanity":
         return dict.fromkeys((*IDS, *(ZOO if kind == "zoo" else SANITY)), "")
-    if kind == "hub" and not Path(settings["path"]).is_dir():
-        return None
     from lorascope.data.sources.arrow import disk_schema, parquet_files
 
     files = parquet_files(settings["path"], settings["hub_split"])

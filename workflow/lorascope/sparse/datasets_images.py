@@ -6,7 +6,7 @@ import datasets
 import numpy as np
 from PIL import Image, ImageOps
 
-from lorascope.data.sources.hub import hub_exceptions
+from lorascope.data.sources.snapshot import snapshot_of
 from lorascope.errors import LorascopeError
 from lorascope.sparse.images import TEST, TRAIN, VALIDATION
 from lorascope.sparse.sources import SourceImages, check_classes
@@ -17,17 +17,18 @@ SPLITS = {TRAIN: ("train",), VALIDATION: ("validation", "valid", "val", "dev"), 
 SAVED = ("state.json", "dataset_dict.json")
 
 
-def read_dataset(settings: dict) -> SourceImages:
+def read_dataset(settings: dict, downloaded: str | Path | None = None) -> SourceImages:
     """Read an image data set with all its splits.
 
     Args:
         settings: ``source`` (hub or disk), ``path``, ``revision``, ``image``, ``label``, ``side``.
+        downloaded: what ``lorascope download`` wrote, for a data set on the hub.
 
     Raises:
         LorascopeError: it cannot be loaded, lacks a column or a train split, or its images differ in size.
     """
     where = settings["path"]
-    splits = _splits(_load(settings), where)
+    splits = _splits(_load(settings, downloaded), where)
     first = next(iter(splits.values()))
     image = _column(first, settings["image"], IMAGE_COLUMNS, "image", where)
     label = _column(first, settings["label"], LABEL_COLUMNS, "label", where)
@@ -37,16 +38,18 @@ def read_dataset(settings: dict) -> SourceImages:
     return SourceImages(_without_grey_copies(images), classes, class_names, parts)
 
 
-def _load(settings: dict) -> datasets.DatasetDict | datasets.Dataset:
-    path, revision = settings["path"], settings["revision"]
+def _load(settings: dict, downloaded: str | Path | None) -> datasets.DatasetDict | datasets.Dataset:
+    path = settings["path"]
     folder = Path(path)
     if settings["source"] == "disk" and not folder.is_dir():
         raise LorascopeError(f"{path}: no such folder")
+    if settings["source"] == "hub" and not folder.is_dir():
+        folder, _ = snapshot_of(path, downloaded)
     try:
         if any((folder / name).exists() for name in SAVED):
-            return datasets.load_from_disk(path)
-        return datasets.load_dataset(path, revision=None if folder.is_dir() else revision)
-    except (*hub_exceptions(), ValueError, datasets.exceptions.DatasetsError) as error:
+            return datasets.load_from_disk(str(folder))
+        return datasets.load_dataset(str(folder))
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise LorascopeError(f"{path}: cannot be loaded: {_one_line(error)}") from None
 
 

@@ -16,7 +16,9 @@ TEST_SHARE = 0.2
 PART_NAMES = {TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 
 
-def prepare_images(settings: dict, out: str | Path, provenance: dict) -> None:
+def prepare_images(
+    settings: dict, out: str | Path, provenance: dict, downloaded: str | Path | None = None
+) -> None:
     """Read the images of a source and write what :func:`lorascope.sparse.images.open_images` opens.
 
     A test or validation part that the source brings is kept; what is missing is drawn from the training
@@ -26,13 +28,14 @@ def prepare_images(settings: dict, out: str | Path, provenance: dict) -> None:
         settings: ``sparse.images`` of the config, complete.
         out: gets images.npy, labels.npy, parts.npy and, last, manifest.json.
         provenance: key, code and versions; stored in the manifest.
+        downloaded: what ``lorascope download`` wrote, for images on the hub.
 
     Raises:
         LorascopeError: the source cannot be read, or a class is too small for every part, or a
             file changed while it was read.
     """
     recorded = record(image_files(settings))
-    read, out = read_source(settings), Path(out)
+    read, out = read_source(settings, downloaded), Path(out)
     parts = split_images(read, settings["validation"], settings["seed"])
     arrays = {"images": read.images, "labels": read.classes, "parts": parts}
     for name, array in arrays.items():

@@ -30,8 +30,12 @@ class SourceImages(NamedTuple):
     parts: np.ndarray
 
 
-def read_source(settings: dict) -> SourceImages:
+def read_source(settings: dict, downloaded: str | Path | None = None) -> SourceImages:
     """Read the images that ``settings`` (``sparse.images`` of the config) name.
+
+    Args:
+        settings: complete.
+        downloaded: what ``lorascope download`` wrote, for a data set on the hub.
 
     Raises:
         LorascopeError: the source cannot be read, or holds no images with classes.
@@ -43,7 +47,7 @@ def read_source(settings: dict) -> SourceImages:
         return _fashion(settings["path"])
     from lorascope.sparse.datasets_images import read_dataset  # brings `datasets`
 
-    return read_dataset(settings)
+    return read_dataset(settings, downloaded)
 
 
 def image_files(settings: dict) -> dict[str, SourceFile]:

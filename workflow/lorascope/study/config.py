@@ -20,7 +20,18 @@ from lorascope.study.command_line import read_overrides, typed
 from lorascope.study.named import STUDIES
 
 # The rules of the workflow; a data set's name becomes a target beside them.
-RULES = ("zoo_base", "zoo_train", "zoo_picture", "prepare", "label", "passport", "fit", "extract", "train")
+RULES = (
+    "zoo_base",
+    "zoo_train",
+    "zoo_picture",
+    "download",
+    "prepare",
+    "label",
+    "passport",
+    "fit",
+    "extract",
+    "train",
+)
 RULES += ("control", "rank_layers", "adapter_map", "scale", "scaling_figure", "stamp", "aggregate", "page")
 RULES += ("keep_probes", "unusable", "sparse_images", "sparse_train", "sparse_compare", "sparse_page")
 # What lies beside the data sets in the folders of results and logs; the other names there are targets.

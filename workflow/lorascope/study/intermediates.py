@@ -9,7 +9,9 @@ from lorascope.study.named import SPARSE, STUDIES
 KEY = re.compile("[0-9a-f]{10}")
 # Kind → how many folders lie between the kind's own and what bears the key.
 DEPTHS = {
-    **dict.fromkeys(("base", "zoo", "data", "labels", "passport", "controls", "adapter_map", "images"), 0),
+    **dict.fromkeys(
+        ("base", "zoo", "download", "data", "labels", "passport", "controls", "adapter_map", "images"), 0
+    ),
     **dict.fromkeys(("fits", "features", "importance", "runs"), 1),
     **dict.fromkeys(("probes", "scaling"), 2),
 }

@@ -11,7 +11,7 @@ from lorascope.study.curves import curves
 from lorascope.study.durations import Kind, kind_of
 from lorascope.study.plan import Cell, Plan
 
-ZOO, PREPARE, LABEL, PASSPORT = "zoo_train", "prepare", "label", "passport"
+ZOO, DOWNLOAD, PREPARE, LABEL, PASSPORT = "zoo_train", "download", "prepare", "label", "passport"
 BASE, PICTURE = "zoo_base", "zoo_picture"
 FIT, EXTRACT, TRAIN = "fit", "extract", "train"
 IMPORTANCE, CONTROL, SCALE = "rank_layers", "control", "scale"
@@ -71,6 +71,8 @@ def shared_jobs(plan: Plan, dataset: str) -> Iterator[Job]:
         yield Job(BASE, base, f"logs/{dataset}/{BASE}/{plan.base_key(dataset)}.log")
     for block, shard in enumerate(plan.shards(dataset)):
         yield Job(ZOO, shard, f"logs/{dataset}/{ZOO}/{plan.zoo_key(dataset)}.{block:04d}.log")
+    for marker in plan.download(dataset):
+        yield Job(DOWNLOAD, marker, f"logs/{dataset}/{DOWNLOAD}/{PurePosixPath(marker).stem}.log")
     data_key, label_key = plan.data_key(dataset), plan.label_key(dataset)
     yield Job(
         PREPARE, f"{plan.data_folder(dataset)}/layers.parquet", f"logs/{dataset}/{PREPARE}/{data_key}.log"

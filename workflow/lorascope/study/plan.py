@@ -1,13 +1,18 @@
-"""The files of a study: which step writes what, under which key. Pure: looks at the data, writes nothing."""
+"""The files of a study: which step writes what, under which key.
+
+Looks at the data and writes nothing, but for the pin of a data set on the hub that is planned for the first
+time: that is no file of any rule.
+"""
 
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from lorascope.adapters.layer_sets import groups_of, select_layers
+from lorascope.data.hub.pins import Pin, is_on_hub, pin_of
 from lorascope.data.inputs import check_inputs
 from lorascope.data.label_columns import check_columns
-from lorascope.data.sources import source_fingerprint, source_layers, zoo_knobs
+from lorascope.data.sources import layers_of_columns, source_fingerprint, source_layers, zoo_knobs
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import is_fitted, parts
 from lorascope.probes.registry import is_seedless, reads
@@ -15,6 +20,7 @@ from lorascope.store.places import check_place
 from lorascope.study import steps
 from lorascope.study.analyses import analyses
 from lorascope.study.curves import curves
+from lorascope.study.downloads import download_key
 from lorascope.study.keys import code_digest, key_of
 from lorascope.study.named import STUDIES
 from lorascope.zoo.available import check_images
@@ -89,6 +95,7 @@ class Plan:
         self.config = config
         self.results = PurePosixPath(config["results"])
         # Each job of the DAG asks again: the data's fingerprint, a recipe, a cell are worked out once.
+        self.pin = cache(self._pin)
         self.fingerprint = cache(self._fingerprint)
         self.data_key = cache(self._data_key)
         self.layers = cache(self._layers)
@@ -126,7 +133,9 @@ class Plan:
         """
         self.data_key(dataset)
         labels = self.label_settings(dataset)
-        check_columns(self.settings(dataset), labels["label"], labels["group"], dataset)
+        pin = self.pin(dataset)
+        columns = pin and pin.columns
+        check_columns(self.settings(dataset), labels["label"], labels["group"], dataset, columns)
         if not all(Path(shard).exists() for shard in self.shards(dataset)):
             check_images(self.recipe(dataset))
         for layer_set in self.config["layer_sets"]:
@@ -200,6 +209,16 @@ class Plan:
 
     # data
 
+    def _pin(self, dataset: str) -> Pin | None:
+        """Return what is kept of a data set on the hub, which is asked the first time; None of any other."""
+        settings = self.settings(dataset)
+        return pin_of(settings, self.folder(dataset)) if is_on_hub(settings) else None
+
+    def download(self, dataset: str) -> list[str]:
+        """Return the file that says what of a data set was downloaded; nothing where it is not on the hub."""
+        pin = self.pin(dataset)
+        return [self.folder(dataset, "download", f"{download_key(pin)}.json")] if pin else []
+
     def _data_key(self, dataset: str) -> str:
         settings = self.settings(dataset)
         zoo = settings["source"] == "zoo"
@@ -213,10 +232,14 @@ class Plan:
 
     def _fingerprint(self, dataset: str) -> str:
         """Return what identifies a data set's files, or its commit on the hub; empty where it is made."""
+        if pin := self.pin(dataset):
+            return pin.commit
         return source_fingerprint(self.settings(dataset), self.folder(dataset, "data"))
 
     def _layers(self, dataset: str) -> tuple[str, ...]:
         """Return the layers of a data set."""
+        if pin := self.pin(dataset):
+            return tuple(layers_of_columns(pin.matrices, pin.path))
         return tuple(source_layers(self.settings(dataset)))
 
     def data_folder(self, dataset: str) -> str:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from lorascope.data.hub.pins import Pin, is_on_hub, pin_of
 from lorascope.data.inputs import IMAGES, check_inputs, fingerprint_by
-from lorascope.data.sources import source_fingerprint
+from lorascope.errors import LorascopeError
 from lorascope.sparse.sources import image_files
 from lorascope.study import steps
+from lorascope.study.downloads import download_key
 from lorascope.study.keys import code_digest, key_of
 from lorascope.study.named import SPARSE, STUDIES
 
@@ -62,6 +64,31 @@ class SparsePlan:
         return self.settings["images"]
 
     @cached_property
+    def pin(self) -> Pin | None:
+        """Return what is kept of images on the hub, which is asked the first time; None of any other.
+
+        Raises:
+            LorascopeError: the hub does not tell, or the images lack a column.
+        """
+        settings = self.image_settings
+        if not is_on_hub(settings):
+            return None
+        pin = pin_of(settings, self.folder())
+        for key in ("image", "label"):
+            name = settings[key]
+            if name is not None and pin.columns and name not in pin.columns:
+                there = ", ".join(pin.columns)
+                raise LorascopeError(
+                    f"{pin.path}: no column '{name}'; columns: {there}; set sparse.images.{key}"
+                )
+        return pin
+
+    @property
+    def download(self) -> list[str]:
+        """Return the file that says what images were downloaded; nothing where they are not on the hub."""
+        return [self.folder("download", f"{download_key(self.pin)}.json")] if self.pin else []
+
+    @cached_property
     def images_key(self) -> str:
         """Return the key of the prepared images.
 
@@ -70,11 +97,11 @@ class SparsePlan:
         """
         settings = dict(self.image_settings)
         files = image_files(settings)
-        if files:
-            fingerprint = fingerprint_by(files, self.folder("images"), IMAGES)
+        fingerprint = fingerprint_by(files, self.folder("images"), IMAGES) if files else ""
+        if self.pin:
+            fingerprint = self.pin.commit
+            settings.pop("revision")  # by whichever name
         else:
-            fingerprint = source_fingerprint(settings)
-        if settings["source"] != "hub":
             settings.pop("path")  # the fingerprint says what is there; where it lies does not matter
         key = key_of("sparse-images", settings, fingerprint, code_digest(*steps.SPARSE_IMAGES))
         check_inputs(self.folder("images", key), IMAGES)

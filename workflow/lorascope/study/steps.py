@@ -9,6 +9,7 @@ _TEMPLATES = "report/templates"
 ZOO_BASE = ("lorascope.zoo.base", "lorascope.zoo.images")
 SHIPPED_BASE = ("zoo/base.safetensors",)
 ZOO_TRAIN = ("lorascope.zoo.steps",)
+DOWNLOAD = ("lorascope.data.hub.download",)
 PREPARE = ("lorascope.data.prepare", "lorascope.data.sources")
 LABEL = ("lorascope.data.labels",)
 PASSPORT = ("lorascope.passport.passport",)

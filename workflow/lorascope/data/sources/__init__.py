@@ -1,14 +1,15 @@
-"""The sources of a data set: what a workflow may ask while it is parsed, and how each is opened."""
+"""The sources of a data set: what a workflow may ask while it is parsed, and how each is opened.
 
-from collections.abc import Sequence
+Of a data set on the hub, what is known without it comes from :mod:`lorascope.data.hub`.
+"""
+
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lorascope.adapters.architectures import known_layers
 from lorascope.adapters.names import check_layers, parse_matrix_name
 from lorascope.data.fingerprint import SourceFile, folder_files, joint_fingerprint
 from lorascope.data.inputs import Record, fingerprint_by, record
 from lorascope.data.sources.base import Source
-from lorascope.data.sources.hub import commit_of
 from lorascope.errors import LorascopeError
 
 
@@ -33,19 +34,24 @@ def source_layers(settings: dict) -> list[str]:
         from lorascope.data.sources.sanity import sanity_layers
 
         return sanity_layers()
-    if kind == "hub":
-        return known_layers(settings["architecture"])
     if kind == "folder":
         from lorascope.data.sources.folder import folder_layers
 
         return folder_layers(settings)
     from lorascope.data.sources.arrow import disk_schema
 
-    parsed = {
-        name: parse_matrix_name(name) for name in disk_schema(settings["path"], settings["hub_split"]).names
-    }
+    return layers_of_columns(disk_schema(settings["path"], settings["hub_split"]).names, settings["path"])
+
+
+def layers_of_columns(columns: Iterable[str], where: str) -> list[str]:
+    """Return the layers whose matrices some columns hold.
+
+    Raises:
+        LorascopeError: there is none, or one that is neither attn1 nor attn2.
+    """
+    parsed = {name: parse_matrix_name(name) for name in columns}
     layers = {name: found[0] for name, found in parsed.items() if found}
-    check_layers(layers, settings["path"])
+    check_layers(layers, where)
     return list(dict.fromkeys(layers.values()))
 
 
@@ -66,19 +72,17 @@ def source_files(settings: dict) -> dict[str, SourceFile]:
 
 
 def source_fingerprint(settings: dict, laid_out: str | Path | None = None) -> str:
-    """Return what identifies the data: a digest of local files, the revision on the hub, else nothing.
+    """Return what identifies the data: a digest of local files; nothing where there are none.
 
     Args:
         settings: one entry of ``datasets`` in the config.
         laid_out: where the data set is laid out, one folder a key: files that are known there are not read.
 
     Raises:
-        LorascopeError: the folder is missing, or the hub cannot tell the commit of a branch.
+        LorascopeError: the folder is missing.
     """
     files = source_files(settings)
-    if files:
-        return fingerprint_by(files, laid_out or "")
-    return commit_of(settings["path"], settings["revision"]) if settings["source"] == "hub" else ""
+    return fingerprint_by(files, laid_out or "") if files else ""
 
 
 def record_planned(settings: dict, planned: str | None = None) -> Record:
@@ -99,7 +103,11 @@ def record_planned(settings: dict, planned: str | None = None) -> Record:
 
 
 def open_source(
-    settings: dict, shards: Sequence[str] = (), work_dir: str | Path = ".", processes: int = 1
+    settings: dict,
+    shards: Sequence[str] = (),
+    work_dir: str | Path = ".",
+    processes: int = 1,
+    downloaded: str | Path | None = None,
 ) -> Source:
     """Open a data set for :func:`lorascope.data.prepare.prepare`.
 
@@ -108,6 +116,10 @@ def open_source(
         shards: the zoo's shard files, for ``source: zoo``.
         work_dir: where ``source: folder`` keeps what it has read until the data set is laid out.
         processes: how many read files at the same time.
+        downloaded: what ``lorascope download`` wrote, for a data set on the hub.
+
+    Raises:
+        LorascopeError: the source is not there, or cannot be read.
     """
     kind = settings["source"]
     if kind == "zoo":
@@ -123,9 +135,12 @@ def open_source(
 
         return load_folder(settings, work_dir, processes)
     if kind == "hub":
-        from lorascope.data.sources.arrow import load_hub
+        from lorascope.data.sources.arrow import load_hub_folder, load_parquet
+        from lorascope.data.sources.snapshot import downloaded_files
 
-        return load_hub(settings["path"], settings["revision"], settings["hub_split"])
+        if Path(settings["path"]).is_dir():
+            return load_hub_folder(settings["path"], settings["hub_split"])
+        return load_parquet(downloaded_files(settings["path"], downloaded), settings["path"])
     from lorascope.data.sources.arrow import load_disk
 
     return load_disk(settings["path"], settings["hub_split"])

@@ -4,7 +4,7 @@ import json
 import mmap
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from lorascope.adapters.names import MatrixInfo, check_layers, check_matrices, parse_matrix_name
 from lorascope.data.columns import common_shape, is_matrix_type, may_be_bfloat16, read_matrices
 from lorascope.data.sources.base import BATCH_ROWS, Batch, Source
-from lorascope.data.sources.hub import hub_exceptions
 from lorascope.errors import LorascopeError
 from lorascope.files import parquet_errors
 
@@ -23,20 +22,48 @@ _OF_SPLIT = re.compile(r"(\w[\w.]*)-\d{5}-of-\d{5}")
 _NO_DATA_SET = "neither a data set written by save_to_disk nor a folder of parquet files"
 
 
-def load_hub(path: str, revision: str | None, split: str) -> Source:
-    """Load a data set with ``datasets.load_dataset`` (from the hub or a local folder).
+def load_hub_folder(path: str, split: str) -> Source:
+    """Load a folder in any layout of the hub with ``datasets.load_dataset``.
 
     Raises:
-        LorascopeError: the data set cannot be reached or lacks the columns that are needed.
+        LorascopeError: the data set cannot be read or lacks the columns that are needed.
     """
     import datasets
 
-    local = Path(path).is_dir()
     try:
-        dataset = datasets.load_dataset(path, split=split, revision=None if local else revision)
-    except (*hub_exceptions(), ValueError, datasets.exceptions.DatasetsError) as error:
+        dataset = datasets.load_dataset(path, split=split)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise LorascopeError(f"{path}: cannot be loaded: {_one_line(error)}") from None
     return from_dataset(dataset, path, _whole_files(dataset))
+
+
+def load_parquet(files: Sequence[Path], where: str) -> Source:
+    """Load parquet files, in order.
+
+    Raises:
+        LorascopeError: one cannot be read, or lacks the columns that are needed.
+    """
+    schema = _plain_schema(files[0])
+    columns = matrix_columns(schema, where)
+    for file in files[1:]:
+        other = _plain_schema(file)
+        if odd := set(other.names) ^ set(schema.names):
+            raise LorascopeError(
+                f"{file}: columns differ from those of {files[0].name}: {', '.join(sorted(odd)[:5])}"
+            )
+        matrix_columns(other, str(file))
+
+    def batches() -> Iterator[pa.Table]:
+        for file in files:
+            with parquet_errors(file, _REPLACE), pq.ParquetFile(file) as opened:
+                for batch in opened.iter_batches(BATCH_ROWS, columns=columns):
+                    yield pa.Table.from_batches([batch])
+
+    others = [name for name in schema.names if name not in columns]
+    n_adapters = sum(pq.read_metadata(file).num_rows for file in files)
+    names = {name: told["names"] for name, told in hf_features(schema).items() if "names" in told}
+    table = with_class_names(_joined(files, others, where), names)
+    return _source(table, n_adapters, batches, where)
 
 
 def load_disk(path: str, split: str) -> Source:
@@ -49,7 +76,7 @@ def load_disk(path: str, split: str) -> Source:
 
     files = parquet_files(path, split)
     if files:
-        return _from_parquet(files, path)
+        return load_parquet(files, path)
     try:
         dataset = datasets.load_from_disk(path)
     except IndexError:
@@ -70,15 +97,29 @@ def parquet_files(path: str, split: str) -> list[Path]:
     Raises:
         LorascopeError: the folder ``data`` has other splits only.
     """
-    if found := sorted(Path(path).glob("*.parquet")):
+    folder = Path(path)
+    found = [*folder.glob("*.parquet"), *folder.glob("data/*.parquet")]
+    return [
+        folder / name for name in of_split([str(file.relative_to(folder)) for file in found], split, path)
+    ]
+
+
+def of_split(names: Sequence[str], split: str, where: str) -> list[str]:
+    """Return those of some parquet files that lie at the top, or else those of a split in ``data``.
+
+    Raises:
+        LorascopeError: the folder ``data`` has other splits only.
+    """
+    paths = sorted(map(PurePosixPath, names))
+    if found := [str(path) for path in paths if len(path.parts) == 1]:
         return found
-    found = sorted(Path(path, "data").glob("*.parquet"))
-    splits = {match[1] for file in found if (match := _OF_SPLIT.match(file.name))}
+    found = [path for path in paths if path.parts[:-1] == ("data",)]
+    splits = {match[1] for path in found if (match := _OF_SPLIT.match(path.name))}
     if splits and split not in splits:
         raise LorascopeError(
-            f"{path}: no split '{split}'; splits: {', '.join(sorted(splits))}; set hub_split"
+            f"{where}: no split '{split}'; splits: {', '.join(sorted(splits))}; set hub_split"
         )
-    return [file for file in found if not splits or file.name.startswith(f"{split}-")]
+    return [str(path) for path in found if not splits or path.name.startswith(f"{split}-")]
 
 
 def disk_schema(path: str, split: str) -> pa.Schema:
@@ -139,13 +180,26 @@ def from_dataset(dataset, where: str, files: Sequence[str] = ()) -> Source:
 
     others = [name for name in dataset.column_names if name not in columns]
     table = view.select_columns(others)[:] if others else pa.table({})
-    for name in others:
-        if class_names := getattr(dataset.features[name], "names", None):
-            # -1 is how datasets writes a class that is not given.
-            codes = pc.if_else(pc.less(table[name], 0), None, table[name])
-            named = pa.array(class_names).take(codes)
-            table = table.set_column(table.column_names.index(name), name, named)
+    names = {name: getattr(dataset.features[name], "names", None) for name in others}
+    table = with_class_names(table, {name: told for name, told in names.items() if told})
     return _source(table, dataset.num_rows, batches, where)
+
+
+def with_class_names(table: pa.Table, names: dict[str, list[str]]) -> pa.Table:
+    """Return a table with the names of classes in the place of their numbers."""
+    for column, class_names in names.items():
+        # -1 is how datasets writes a class that is not given.
+        codes = pc.if_else(pc.less(table[column], 0), None, table[column])
+        named = pa.array(class_names).take(codes)
+        table = table.set_column(table.column_names.index(column), column, named)
+    return table
+
+
+def hf_features(schema: pa.Schema) -> dict[str, dict]:
+    """Return what ``datasets`` wrote of columns into the schema of a parquet file; empty without it."""
+    stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    features = stored.get("info", {}).get("features", {})
+    return {name: told for name, told in features.items() if isinstance(told, dict)}
 
 
 def _streamed(files: Sequence[str], columns: list[str]) -> Iterator[pa.Table]:
@@ -159,28 +213,6 @@ def _streamed(files: Sequence[str], columns: list[str]) -> Iterator[pa.Table]:
                     yield pa.Table.from_batches([written.slice(start, BATCH_ROWS)]).select(columns)
                     # Pages once read count as this process's memory until they are given back.
                     pages.madvise(mmap.MADV_DONTNEED)
-
-
-def _from_parquet(files: list[Path], where: str) -> Source:
-    schema = _plain_schema(files[0])
-    columns = matrix_columns(schema, where)
-    for file in files[1:]:
-        other = _plain_schema(file)
-        if odd := set(other.names) ^ set(schema.names):
-            raise LorascopeError(
-                f"{file}: columns differ from those of {files[0].name}: {', '.join(sorted(odd)[:5])}"
-            )
-        matrix_columns(other, str(file))
-
-    def batches() -> Iterator[pa.Table]:
-        for file in files:
-            with parquet_errors(file, _REPLACE), pq.ParquetFile(file) as opened:
-                for batch in opened.iter_batches(BATCH_ROWS, columns=columns):
-                    yield pa.Table.from_batches([batch])
-
-    others = [name for name in schema.names if name not in columns]
-    n_adapters = sum(pq.read_metadata(file).num_rows for file in files)
-    return _source(_joined(files, others, where), n_adapters, batches, where)
 
 
 def _plain_schema(file: Path) -> pa.Schema:
