@@ -85,7 +85,7 @@ def test_a_pin_is_what_the_hub_holds(hub, files, pin, tmp_path):
 def test_the_columns_cost_the_end_of_one_file(hub, files, tmp_path, monkeypatch):
     monkeypatch.setattr("lorascope.data.hub.schema.TAIL_BYTES", 1000)
     pin_of(settings(), tmp_path)
-    assert len(hub.paths("GET /api/")) == 1
+    assert len(hub.paths("GET /api/datasets/")) == 1
     first = len(files[min(files, key=lambda path: (not path.startswith("data"), path))])
     (_, short), (_, footer) = [
         (asked.path, asked.range) for asked in hub.asked if asked.path.startswith("/cdn/")

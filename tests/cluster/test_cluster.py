@@ -15,6 +15,7 @@ import local_slurm
 import pytest
 from local_slurm import CPU_NODE, GPU_NODE, Cluster, Job, cluster, why_not
 
+from hub import Hub, published_files
 from workflow import ROOT, command, metric_bytes, run, write_config
 
 pytestmark = [
@@ -144,6 +145,28 @@ def test_the_same_bytes_from_both_nodes_and_gpu_jobs_one_by_one_where_the_gpu_is
     assert all(earlier.end <= later.start for earlier, later in pairwise(on_gpu))
     for rule in ("extract", "train"):
         assert all("_" in job.number for job in jobs if job.comment.startswith(f"rule_{rule}")), "no array"
+
+
+def test_nodes_that_reach_no_hub_run_the_study_of_a_set_on_it(slurm, tmp_path, monkeypatch):
+    """The network of the cluster is not that of the hub: all it has is what was downloaded before."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    study = {**STUDY, "dataset": "mine", "datasets": {"mine": {"source": "hub", "path": "owner/adapters"}}}
+    folders = [tmp_path / name for name in ("there", "here")]
+    with Hub() as hub:
+        hub.publish("owner/adapters", published_files(40, 3, signal=0.5))
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        for folder, until in zip(folders, (["--until", "download"], []), strict=True):
+            write_config(folder, study)
+            done = run(folder, TARGET, *until)
+            assert done.returncode == 0, done.stdout
+        hub.asked.clear()
+        before = slurm.jobs()
+        submit(slurm, folders[0])
+        assert hub.asked == []
+    assert cells(folders[0]) == cells(folders[1])
+    assert {job.state for job in jobs_since(slurm, before)} == {"COMPLETED"}
+    assert any(job.comment.startswith("rule_prepare") for job in jobs_since(slurm, before))
 
 
 def test_after_a_cancelled_job_and_a_lost_node_the_next_run_completes(slurm, here, untrained):
