@@ -11,11 +11,14 @@ import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import datasets
 
 import published
+from lorascope.data.hub.pins import PIN_FILE
+from lorascope.files import write_json
 
 API = re.compile(r"/api/datasets/([^/]+/[^/]+)(?:/revision/([^/]+))?$")
 RESOLVE = re.compile(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)$")
@@ -262,3 +265,13 @@ def published_files(n_adapters: int = 40, count: int = 3, seed: int = 0, **about
     dataset = published.make_dataset(weights)
     rest = {"README.md": b"# Adapters\n", ".gitattributes": b"*.parquet filter=lfs\n"}
     return {**shards(dataset, count), **rest}
+
+
+def write_pin(folder: Path, commit: str, **about) -> None:
+    """Write the pin of a data set in the published schema, as planning would."""
+    told = {"path": "owner/name", "revision": "main", "split": "train", "commit": commit}
+    told |= {"pinned": "2026-01-01T00:00:00+00:00", "endpoint": "https://one"}
+    told |= {"files": [{"path": "data/all.parquet", "size": 1, "digest": "0" * 64, "is_large": True}]}
+    told |= {"columns": {name: str(values.type) for name, values in published.make_metadata(1).items()}}
+    told |= {"matrices": {name: list(shape) for name, shape in published.columns().items()}}
+    write_json(folder / PIN_FILE, told | about)

@@ -164,6 +164,8 @@ def test_compare_and_leaderboard_go_by_name(capsys):
 FILES = {
     f"zoo/base/{A}/base.safetensors": f"zoo/base/{A}",
     f"zoo/data/{A}/weights": f"zoo/data/{A}",
+    f"zoo/download/{A}.json": f"zoo/download/{A}",
+    f"sparse/hub/download/{A}.json": f"sparse/hub/download/{A}",
     f"zoo/fits/pca/{A}/attn1.safetensors": f"zoo/fits/pca/{A}",
     f"zoo/probes/stats/all.mlp/{A}/seeds-42-46.runs.parquet": f"zoo/probes/stats/all.mlp/{A}",
     f"zoo/scaling/stats/all.ridge/{A}.parquet": f"zoo/scaling/stats/all.ridge/{A}",

@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 
 import published
 from adapter_folder import write_tree
-from lorascope.data.hub.client import HubFile
-from lorascope.data.hub.pins import PIN_FILE
+from hub import write_pin
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import of_matrices, parts
-from lorascope.files import write_json
 from lorascope.study.analyses import importance
 from lorascope.study.config import load_config, read_config
 from lorascope.study.plan import Plan
@@ -142,36 +140,29 @@ def test_other_data_change_everything(study, tmp_path):
 def test_a_hub_data_set_is_its_commit(tmp_path):
     """By whichever name, wherever and whenever it was pinned."""
 
-    def plan(commit="a" * 40, pinned="2026-01-01", endpoint="https://one", place="one", **settings):
+    def plan(commit="a" * 40, place="one", about=None, **settings):
         own = {"source": "hub", "path": "owner/name", "revision": "main", **settings}
-        matrices = {name: list(shape) for name, shape in published.columns().items()}
-        columns = dict.fromkeys(("category_label", "other"), "string")
-        about = {"revision": own["revision"], "split": "train", "commit": commit, "pinned": pinned}
-        about |= {
-            "path": own["path"],
-            "endpoint": endpoint,
-            "files": [HubFile("a.parquet", 1, "0", True)._asdict()],
-        }
         results = tmp_path / place
-        write_json(results / "mine" / PIN_FILE, {**about, "columns": columns, "matrices": matrices})
+        about = {"path": own["path"], "revision": own["revision"], **(about or {})}
+        write_pin(results / "mine", commit, **about)
         config = {"dataset": "mine", "datasets": {"mine": own}, "results": str(results)}
         made = Plan(load_config(config))
         made.check_dataset("mine")
         return made
 
     assert changed(plan(), plan()) == set()
-    assert changed(plan(), plan(pinned="2026-02-02", endpoint="https://two", place="two")) == set()
+    assert (
+        changed(plan(), plan(place="two", about={"pinned": "2026-02-02", "endpoint": "https://two"})) == set()
+    )
     assert changed(plan(), plan(revision="v1")) == set()
     assert changed(plan(), plan("b" * 40)) == EVERYTHING
     assert changed(plan(), plan(path="owner/other")) == EVERYTHING
-    assert changed(plan(), plan(label="other")) == AFTER_LABELS
+    assert changed(plan(), plan(label="category_name")) == AFTER_LABELS
     assert plan().layers("mine") == tuple(published.layers())
     (marker,) = plan().download("mine")
     assert plan("b" * 40).download("mine") != [marker]
-    assert plan(label="other").download("mine") == [marker]
-    with pytest.raises(
-        LorascopeError, match="no label column 'another'; there are: adapter, category_label, other"
-    ):
+    assert plan(label="category_name").download("mine") == [marker]
+    with pytest.raises(LorascopeError, match="no label column 'another'; there are: adapter, category_label"):
         plan(label="another")
 
 

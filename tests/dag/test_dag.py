@@ -8,6 +8,7 @@ import pytest
 from snakemake_interface_common.exceptions import WorkflowError
 
 import published
+from hub import write_pin
 from planning import Dag
 
 
@@ -145,6 +146,50 @@ def test_another_number_of_layers_to_remove_ranks_anew_and_trains_nothing(tmp_pa
 
 
 BROKEN = {"source": "disk", "path": "/absent"}
+
+
+ON_HUB = {"dataset": "mine", "datasets": {"mine": {"source": "hub", "path": "owner/name"}}}
+HUB_IMAGES = {"images": {"source": "hub", "path": "owner/name"}, "gates": ["dense", "uniform"], "seeds": 1}
+
+
+def test_a_set_on_the_hub_is_downloaded_where_snakemake_runs_and_laid_out_from_that(tmp_path):
+    write_pin(tmp_path / "results/mine", "a" * 40)
+    first = Dag(tmp_path, "stats", **ON_HUB)
+    assert (first.planned["download"], first.planned["prepare"]) == (1, 1)
+    (download,), (prepare,) = first.of("download"), first.of("prepare")
+    assert list(prepare.input) == list(download.output)
+    local = first.workflow._localrules
+    assert "download" in local
+    assert "prepare" not in local
+    first.finish()
+    assert not Dag(tmp_path, "stats", **ON_HUB).needed
+    # What it was downloaded for is done.
+    (tmp_path / str(download.output[0])).unlink()
+    assert not Dag(tmp_path, "stats", **ON_HUB).needed
+    write_pin(tmp_path / "results/mine", "b" * 40)
+    assert Dag(tmp_path, "stats", **ON_HUB).planned == first.planned
+
+
+def test_images_on_the_hub_are_downloaded_where_snakemake_runs(tmp_path):
+    write_pin(tmp_path / "results/sparse/hub", "a" * 40, split=None)
+    dag = Dag(tmp_path, "sparse", sparse=HUB_IMAGES)
+    (download,), (images,) = dag.of("download"), dag.of("sparse_images")
+    assert list(images.input) == list(download.output)
+    assert str(download.output[0]).startswith("results/sparse/hub/download/")
+    dag.finish()
+    assert not Dag(tmp_path, "sparse", sparse=HUB_IMAGES).needed
+
+
+def test_images_on_the_hub_without_a_column_are_refused(tmp_path):
+    write_pin(tmp_path / "results/sparse/hub", "a" * 40, split=None)
+    images = {**HUB_IMAGES["images"], "label": "klass"}
+    with pytest.raises(Exception, match="owner/name: no column 'klass'; columns: category_label"):
+        planned(tmp_path, "sparse", sparse=HUB_IMAGES | {"images": images})
+
+
+def test_a_download_of_what_is_not_on_the_hub_is_refused(tmp_path):
+    with pytest.raises(WorkflowError, match="sanity: not on the hub; nothing to download"):
+        planned(tmp_path, "results/sanity/download/0123456789.json", dataset="sanity")
 
 
 def with_broken(folder, *targets, dataset=("five", "broken"), **config):

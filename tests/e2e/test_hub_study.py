@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from hub import Hub, parquet, published_files
-from workflow import command, jobs, metric_bytes, write_config
+from workflow import ROOT, SNAKEMAKE, command, jobs, metric_bytes, write_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -27,19 +27,26 @@ STUDY = {
     "probes": ["ridge"],
     "seeds": 1,
     "datasets": {"mine": {"source": "hub", "path": NAME}},
+    "control_draws": 2,
+    "importance": {"representation": None},
+    "adapter_map": {"adapters": 0},
 }
 SPARSE = {"images": {"source": "hub", "path": IMAGES}, "gates": ["dense", "uniform"], "seeds": 1, "epochs": 1}
 TARGET = "stats"
 
 
-def run(folder: Path, endpoint: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Run the study of a folder with a hub, a cache of its own and a token."""
+def environment(folder: Path, endpoint: str) -> dict[str, str]:
+    """Return the environment with a hub, a cache of its own and a token."""
     offline = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_CACHE")
     env = {name: value for name, value in os.environ.items() if name not in offline}
-    env |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "cache"), "HF_TOKEN": SECRET}
+    return env | {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "cache"), "HF_TOKEN": SECRET}
+
+
+def run(folder: Path, endpoint: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Run the study of a folder."""
     done = subprocess.run(
         command(folder, *arguments),
-        env=env,
+        env=environment(folder, endpoint),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -156,6 +163,34 @@ def test_wrong_names_are_told_before_anything_is_downloaded(hub, folder):
     assert done.returncode != 0
     assert "owner/nothing: the hub has no such data set, or it is private" in done.stdout
     assert not (folder / "cache").exists() or not list((folder / "cache").rglob("*.parquet"))
+
+
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="the storage plugin fs needs rsync")
+def test_where_files_lie_in_a_store_the_hub_is_asked_once_too(hub, folder):
+    store = ["--default-storage-provider", "fs", "--default-storage-prefix", str(folder / "store")]
+    done = run(folder, hub.endpoint, TARGET, "--until", "prepare", *store)
+    assert done.returncode == 0, done.stdout
+    # The controls plan the study in their job.
+    done = run(folder, NOWHERE, "results/studies/default/mine/summary/results.json", *store)
+    assert done.returncode == 0, done.stdout
+    assert [path.name for path in (folder / "results").rglob("*") if path.is_file()] == ["pin.json"]
+
+
+def test_below_the_prefix_of_another_workflow(hub, folder):
+    lines = [
+        f"module mine:\n    snakefile: '{ROOT / 'Snakefile'}'",
+        f"    config: {STUDY}\n    prefix: 'weights'",
+        "use rule * from mine as mine_*",
+        "rule all:\n    default_target: True\n    input: rules.mine_summary.input",
+    ]
+    (folder / "Snakefile").write_text("\n".join(lines))
+    profile = ["--workflow-profile", str(ROOT / "profiles/default")]
+    line = [SNAKEMAKE, "--cores", "2", *profile]
+    env = environment(folder, hub.endpoint)
+    subprocess.run([*line, "--until", "mine_prepare"], cwd=folder, env=env, check=True)
+    subprocess.run(line, cwd=folder, env=environment(folder, NOWHERE), check=True)
+    assert (folder / "weights/results/mine/pin.json").exists()
+    assert not (folder / "results").exists()
 
 
 def test_images_of_sparse_training(hub, folder):

@@ -3,6 +3,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from snakemake.io import is_flagged
+
 from lorascope.errors import LorascopeError
 from lorascope.features.registry import REPRESENTATIONS
 from lorascope.probes.registry import reads
@@ -20,9 +22,23 @@ from lorascope.study.sparse_plan import SparsePlan
 # `snakemake` may be called by its path, from a shell that has not activated its environment.
 shell.prefix(f"PATH=$PATH:{shlex.quote(str(Path(sys.executable).parent))}; ")
 
+# Below the prefix of an importing workflow, or in the local copy of a store: snakemake applies these to files,
+# not to params.
+PLACE = workflow.modifier.path_modifier
+
+
+def with_pins(settings):
+    """Say where the pins lie: they are no files of any rule, so that they stay here where files lie in a store."""
+    results = PLACE.modify(settings["results"])
+    stays = (
+        settings["results"] if is_flagged(results, "storage_object") else str(results)
+    )
+    return {**settings, "pins": settings["pins"] or stays}
+
+
 # Here, and not in the input functions, because snakemake shows a traceback of what those raise.
 try:
-    PLAN = Plan(load_config(config, workflow.config_settings.config))
+    PLAN = Plan(with_pins(load_config(config, workflow.config_settings.config)))
     PLAN.check()
     SPARSE = SparsePlan(PLAN.config)
 except LorascopeError as error:
@@ -31,9 +47,6 @@ except LorascopeError as error:
 RESULTS = PLAN.config["results"]
 # What bears the study's name; all else is shared with other studies.
 NAMED, NAMED_LOGS = PLAN.study_folder, f"logs/studies/{PLAN.config['study']}"
-# Below the prefix of an importing workflow, or in the local copy of a store: snakemake applies these to files,
-# not to params.
-PLACE = workflow.modifier.path_modifier
 
 
 def placed(path):
@@ -129,8 +142,7 @@ def pinned_commit(wildcards):
 
 
 def pin_folder(wildcards):
-    """Where planning keeps the pin: no file of any rule, so that no prefix applies to it."""
-    return f"{RESULTS}/{wildcards.part}"
+    return f"{PLAN.config['pins']}/{wildcards.part}"
 
 
 def downloaded(wildcards):

@@ -32,9 +32,9 @@ def _update(options: argparse.Namespace) -> None:
     plan = Plan(load_config(read_config(options.configfile, options.config)))
     sparse = SparsePlan(plan.config)
     if options.dataset == "sparse":
-        settings, folder = sparse.image_settings, sparse.folder()
+        settings, folder = sparse.image_settings, sparse.pin_folder
     else:
-        settings, folder = plan.settings(options.dataset), plan.folder(options.dataset)
+        settings, folder = plan.settings(options.dataset), plan.pin_folder(options.dataset)
     if not is_on_hub(settings):
         raise LorascopeError(
             f"{options.dataset}: not on the hub, source: {settings['source']}; nothing to update"

@@ -212,7 +212,11 @@ class Plan:
     def _pin(self, dataset: str) -> Pin | None:
         """Return what is kept of a data set on the hub, which is asked the first time; None of any other."""
         settings = self.settings(dataset)
-        return pin_of(settings, self.folder(dataset)) if is_on_hub(settings) else None
+        return pin_of(settings, self.pin_folder(dataset)) if is_on_hub(settings) else None
+
+    def pin_folder(self, dataset: str) -> str:
+        """Return the folder of a data set's pin, which no study shares with another data set."""
+        return str(PurePosixPath(self.config["pins"] or self.results, dataset))
 
     def download(self, dataset: str) -> list[str]:
         """Return the file that says what of a data set was downloaded; nothing where it is not on the hub."""

@@ -40,6 +40,9 @@ class SparseRun:
 class SparsePlan:
     """All paths and keys of the study of sparse training.
 
+    Attributes:
+        pin_folder: where the pin of images on the hub lies.
+
     Args:
         config: what :func:`lorascope.study.config.load_config` returned.
     """
@@ -48,6 +51,7 @@ class SparsePlan:
         self.settings = config["sparse"]
         part, results = PurePosixPath(SPARSE, self.image_settings["source"]), config["results"]
         self._shared = PurePosixPath(results, part)
+        self.pin_folder = str(PurePosixPath(config["pins"] or results, part))
         self._named = PurePosixPath(results, STUDIES, config["study"], part)
 
     def folder(self, *steps: str) -> str:
@@ -73,7 +77,7 @@ class SparsePlan:
         settings = self.image_settings
         if not is_on_hub(settings):
             return None
-        pin = pin_of(settings, self.folder())
+        pin = pin_of(settings, self.pin_folder)
         for key in ("image", "label"):
             name = settings[key]
             if name is not None and pin.columns and name not in pin.columns:
