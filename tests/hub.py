@@ -45,6 +45,7 @@ class Fault:
         times: to how many requests.
         status, code, headers: the answer; no status leaves the answer as it is.
         seconds: waited first.
+        ranges: whether it answers with a part only where one is asked for.
         cut: the body ends after so many bytes, as where a connection breaks.
     """
 
@@ -54,6 +55,7 @@ class Fault:
     code: str = ""
     headers: dict = field(default_factory=dict)
     seconds: float = 0
+    ranges: bool = True
     cut: int | None = None
 
 
@@ -151,11 +153,11 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self.hub.asked.append(asked)
         fault = self._fault(f"{self.command} {path}")
-        self.cut = None
+        self.cut, self.ranges = None, True
         if fault:
             if fault.seconds:
                 time.sleep(fault.seconds)
-            self.cut = fault.cut
+            self.cut, self.ranges = fault.cut, fault.ranges
             if fault.status:
                 error = {"X-Error-Code": fault.code} if fault.code else {}
                 return self._send(fault.status, b"", {**error, **fault.headers})
@@ -211,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _part(self, content: bytes, headers: dict):
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if not wanted:
+        if not (wanted and self.ranges):
             return self._send(200, content, headers)
         start, stop = int(wanted[1]), int(wanted[2] or len(content) - 1) + 1
         about = {"Content-Range": f"bytes {start}-{stop - 1}/{len(content)}"}

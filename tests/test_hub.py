@@ -326,7 +326,15 @@ def test_a_hub_that_goes_away_keeps_what_is_here(hub, refused, pin, tmp_path, mo
     assert next(asked.range for asked in hub.asked if "/cdn/" in asked.path) == "bytes=10-"
 
 
-def test_a_hub_without_ranges_starts_again(hub, pin, tmp_path, monkeypatch):
+def test_a_hub_that_sends_whole_files_starts_again(hub, pin, tmp_path):
+    hub.fail(LARGE, cut=700)
+    hub.fail(LARGE, ranges=False)
+    fetch(pin, tmp_path)
+    ranges = [asked.range for asked in hub.asked if asked.path == f"/cdn/{pin.files[0].digest}"]
+    assert ranges[-2:] == ["bytes=0-", "bytes=700-"]
+
+
+def test_what_is_not_the_file_is_thrown_away(hub, pin, tmp_path):
     partial = download._partial(download.cache_folder(NAME), pin.files[0])
     partial.parent.mkdir(parents=True)
     partial.write_bytes(b"x" * 100)
