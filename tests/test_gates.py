@@ -297,6 +297,12 @@ def test_the_integral_stands_still_at_a_bound():
     for _ in range(25):
         gate.update(batch, torch.arange(BATCH), torch.ones(BATCH))
     assert gate.threshold > 0.5  # a wound-up sum would hold it down for hundreds of batches
+    for _ in range(500):
+        gate.update(batch, torch.arange(BATCH), torch.ones(BATCH))
+    assert gate.threshold == 1
+    wound_up = gate.error_sum
+    gate.update(batch, torch.arange(BATCH), torch.ones(BATCH))
+    assert gate.error_sum == wound_up
 
 
 def test_loss_topk_takes_the_largest():
