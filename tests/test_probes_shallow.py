@@ -6,7 +6,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import accuracy_score
 
 from lorascope.probes.candidates import Candidate, chosen_by_validation
-from lorascope.probes.classifiers import kernel
+from lorascope.probes.classifiers import kernel, trees
 from lorascope.probes.classifiers.permuted import permute_labels
 from lorascope.probes.metrics import cross_entropy
 from lorascope.probes.probabilities import log_softmax
@@ -154,3 +154,8 @@ def test_more_neighbours_than_adapters_are_no_candidates():
     few = Part(parts["train"].features[:4], parts["train"].classes[:4])
     (done,) = run("knn", {**parts, "train": few}, neighbours=[3, 99])
     assert done.chosen == {"neighbours": 3}
+
+
+def test_trees_are_weighed_every_so_many_iterations_and_at_the_last():
+    settings = load_section("trees", {"iterations": 10, "candidate_every": 4})
+    assert [found.chosen["iterations"] for found in trees.candidates(blobs(), settings, 0)] == [4, 8, 10]
