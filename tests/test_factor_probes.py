@@ -89,6 +89,18 @@ def test_a_change_of_basis_changes_no_logit(name):
 
 
 @pytest.mark.parametrize("name", FACTOR_PROBES)
+def test_every_parameter_has_a_say(name):
+    layout, layers = Layout.of(columns_of(SHAPES)), layers_of()
+    network = networks(layout)[name]
+    parameters = {
+        key: value.requires_grad_() for key, value in network.draw(torch.Generator().manual_seed(0)).items()
+    }
+    network.logits(parameters, factors_of(layout, layers), torch.ones(1, 16)).square().sum().backward()
+    idle = [key for key, value in parameters.items() if value.grad is None or not value.grad.any()]
+    assert not idle
+
+
+@pytest.mark.parametrize("name", FACTOR_PROBES)
 def test_the_sign_of_a_component_is_free(name):
     layout, layers = Layout.of(columns_of(SHAPES)), layers_of()
     factors = factors_of(layout, layers)

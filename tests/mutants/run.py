@@ -24,7 +24,7 @@ PACKAGE = Path("workflow", "lorascope")
 DOCUMENT = ROOT / "docs" / "testing.md"
 FOLDERS = ("stats", "probes", "gates", "features")
 # How many imports may lie between a test and the module that it is to hold, and how many files are tried.
-FARTHEST, MOST_FILES = 2, 12
+FARTHEST, MOST_FILES = 2, 6
 SECONDS = 900
 _ROW = re.compile(r"^\| `(?P<name>.+?)` \| (?P<reason>.+?) \|$", re.MULTILINE)
 
@@ -113,28 +113,32 @@ def _reached(test: Path) -> Iterator[tuple[str, int]]:
 
 
 def _imported(file: Path) -> Iterator[Path]:
-    """Yield the files of the package, and of the tests' helpers' imports, that a file names."""
+    """Yield the files of the package that a file imports, by way of the tests' helpers too."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            yield from _files(node.module)
+            for alias in node.names:
+                yield from _files(f"{node.module}.{alias.name}")
+                yield from _folder(f"{node.module}.{alias.name}")
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            yield from _files(name)
+            for alias in node.names:
+                yield from _files(alias.name)
 
 
 def _files(name: str) -> Iterator[Path]:
     first, *rest = name.split(".")
-    if first == "lorascope" and rest:
-        path = (ROOT / PACKAGE).joinpath(*rest)
-        if path.with_suffix(".py").is_file():
-            yield path.with_suffix(".py")
-        # A registry names the folder whose modules it loads.
-        yield from path.glob("*.py")
+    path = (ROOT / PACKAGE).joinpath(*rest).with_suffix(".py")
+    if first == "lorascope" and rest and path.is_file():
+        yield path
     elif (helper := ROOT / "tests" / f"{first}.py").is_file():
         yield from _imported(helper)
+
+
+def _folder(name: str) -> Iterator[Path]:
+    """Yield the modules of a folder that is imported as a whole: a registry loads them by their names."""
+    first, *rest = name.split(".")
+    if first == "lorascope" and rest:
+        yield from (ROOT / PACKAGE).joinpath(*rest).glob("*.py")
 
 
 def _copy(folder: Path) -> Path:
