@@ -99,13 +99,16 @@ def test_the_whole_part_gives_what_the_study_gives(folder):
     assert rows[0]["train_adapters"] == len(whole.parts["train"].classes)
 
 
-def test_twice_the_same(folder, tmp_path):
-    curve(folder, tmp_path / "again.parquet")
+def test_twice_the_same_and_each_share_is_told_with_its_mean(folder, tmp_path):
+    lines = curve(folder, tmp_path / "again.parquet")
     one, two = (
         read_table(path).drop_columns("seconds")
         for path in (folder / "curve.parquet", tmp_path / "again.parquet")
     )
     assert one.equals(two)
+    for fraction, line in zip(FRACTIONS, lines, strict=True):
+        own = [row["test_accuracy"] for row in one.to_pylist() if row["fraction"] == fraction]
+        assert f"test accuracy {np.mean(own):.3f} over 3 draws" in line
 
 
 def test_standardising_sees_the_share_alone(folder, tmp_path):
