@@ -1,30 +1,17 @@
 """The probe `mvprobe`: several invariant views of every update, each encoded, then put together."""
 
-from collections.abc import Iterator, Sequence
-
-import numpy as np
-
-from lorascope.probes.probabilities import State
-from lorascope.probes.runs import Part, Run
+from lorascope.probes.factors.probe import probe_of
 
 READS_FACTORS = True
 # Signs of factors are free, so that a column has no mean; the network brings sizes to one scale itself.
 STANDARDISED = False
 
 
-def run(
-    parts: dict[str, Part], n_classes: int, settings: dict, seeds: Sequence[int], device: str, threads: int
-) -> Iterator[Run]:
-    """Train one run a seed; see :func:`lorascope.probes.factors.training.train_network`."""
+def network() -> type:
+    """Return the dataclass of the network."""
     from lorascope.probes.factors.mvprobe import MVProbe
-    from lorascope.probes.factors.training import train_network
 
-    yield from train_network(MVProbe, parts, n_classes, settings, seeds, device, threads)
+    return MVProbe
 
 
-def log_probabilities(state: State, columns: Sequence[str], features: np.ndarray) -> np.ndarray:
-    """Answer with a trained network; see :func:`lorascope.probes.factors.training.answer`."""
-    from lorascope.probes.factors.mvprobe import MVProbe
-    from lorascope.probes.factors.training import answer
-
-    return answer(MVProbe, state, columns, features)
+run, log_probabilities = probe_of(network)

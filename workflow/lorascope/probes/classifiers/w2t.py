@@ -1,30 +1,17 @@
 """The probe `w2t`: singular components of layers become tokens, and a transformer reads the tokens."""
 
-from collections.abc import Iterator, Sequence
-
-import numpy as np
-
-from lorascope.probes.probabilities import State
-from lorascope.probes.runs import Part, Run
+from lorascope.probes.factors.probe import probe_of
 
 READS_FACTORS = True
 # Signs of factors are free, so that a column has no mean; the network brings sizes to one scale itself.
 STANDARDISED = False
 
 
-def run(
-    parts: dict[str, Part], n_classes: int, settings: dict, seeds: Sequence[int], device: str, threads: int
-) -> Iterator[Run]:
-    """Train one run a seed; see :func:`lorascope.probes.factors.training.train_network`."""
-    from lorascope.probes.factors.training import train_network
+def network() -> type:
+    """Return the dataclass of the network."""
     from lorascope.probes.factors.w2t import W2T
 
-    yield from train_network(W2T, parts, n_classes, settings, seeds, device, threads)
+    return W2T
 
 
-def log_probabilities(state: State, columns: Sequence[str], features: np.ndarray) -> np.ndarray:
-    """Answer with a trained network; see :func:`lorascope.probes.factors.training.answer`."""
-    from lorascope.probes.factors.training import answer
-    from lorascope.probes.factors.w2t import W2T
-
-    return answer(W2T, state, columns, features)
+run, log_probabilities = probe_of(network)
