@@ -17,7 +17,6 @@ import datetime
 import importlib.metadata
 import json
 import os
-import platform
 import shlex
 import statistics
 import subprocess
@@ -38,6 +37,8 @@ from extract_tables import (
     requirements,
     write_tables,
 )
+
+from lorascope import computing
 
 HERE = Path(__file__).parent
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -266,14 +267,9 @@ def say(line: str) -> None:
 
 
 def machine() -> str:
-    """Return processor, number of cores, and versions of what was measured."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        processor = platform.processor() or platform.machine()
+    """Return this machine in words, and versions of what was measured."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "pyarrow", "torch")]
-    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, {', '.join(versions)}"
+    return f"{computing.machine()}, {', '.join(versions)}"
 
 
 def main() -> None:

@@ -14,11 +14,17 @@ from lorascope.data.fingerprint import (
     SourceFile,
     file_digest,
     file_fingerprint,
-    folder_fingerprint,
+    folder_files,
+    joint_fingerprint,
 )
 
 SIZE = 40_017
 LARGE = WHOLE + 3 * STRIDE + 17
+
+
+def folder_fingerprint(folder):
+    """Return what a plan knows of a folder that nothing was laid out from yet."""
+    return joint_fingerprint({name: file_fingerprint(file) for name, file in folder_files(folder).items()})
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 import published
 from lorascope.adapters.architectures import sd15_shapes
-from lorascope.data.fingerprint import folder_fingerprint
+from lorascope.data.fingerprint import file_fingerprint, folder_files, joint_fingerprint
 from lorascope.data.prepare import prepare
 from lorascope.data.sources import arrow, open_source, source_fingerprint, source_layers
 from lorascope.data.sources.zoo import load_zoo
@@ -149,7 +149,8 @@ def test_layers_are_known_without_loading(stored):
 
 def test_reading_leaves_the_fingerprint_as_it_was(stored):
     before = source_fingerprint(stored)
-    assert before == folder_fingerprint(stored["path"])
+    files = folder_files(stored["path"])
+    assert before == joint_fingerprint({name: file_fingerprint(file) for name, file in files.items()})
     list(open_source(stored).batches())
     assert source_fingerprint(stored) == before
 

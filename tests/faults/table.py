@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy
 import snakemake
 
+from lorascope.computing import machine
+
 START, END = "<!-- faults -->", "<!-- end of faults -->"
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,18 +49,9 @@ def table(entries: list[dict]) -> str:
     """Return the table under a line that says when, where and on which commit it was made."""
     describe = ["git", "describe", "--always", "--dirty"]
     commit = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    python = ".".join(map(str, sys.version_info[:3]))
-    about = (
-        f"{date.today()}, commit {commit}, {_machine()}, Python {python}, snakemake {snakemake.__version__}"
-    )
+    about = f"{date.today()}, commit {commit}, {machine()}, snakemake {snakemake.__version__}"
     lines = [f"{about}, numpy {numpy.__version__}.", "", "| fault | tries | hit | seen | outcome |"]
     return "\n".join([*lines, "| --- | ---: | --- | --- | --- |", *rows(entries)])
-
-
-def _machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0]}, {len(models)} cores"
 
 
 def main(*paths: str) -> None:

@@ -1,5 +1,6 @@
 """What can change the last digits of a number beside code, data and settings."""
 
+import os
 import platform
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -64,6 +65,11 @@ def processor() -> str:
         lines = []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
+
+
+def machine() -> str:
+    """Return this machine in words: processor, cores, Python."""
+    return f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def device_name(device: str) -> str:

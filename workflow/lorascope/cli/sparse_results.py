@@ -51,7 +51,8 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _table(options: argparse.Namespace) -> None:
-    from lorascope.report.document import fill, machine
+    from lorascope.computing import machine
+    from lorascope.report.document import fill
     from lorascope.sparse.document import markdown
     from lorascope.sparse.report import read_comparison
 

@@ -80,15 +80,6 @@ def folder_files(folder: str | Path) -> dict[str, SourceFile]:
     return {name: SourceFile(paths[name]) for name in shown}
 
 
-def folder_fingerprint(folder: str | Path) -> str:
-    """Return a digest of the names and fingerprints of all files below ``folder``; times do not count.
-
-    Raises:
-        LorascopeError: the folder is missing or empty.
-    """
-    return joint_fingerprint({name: file_fingerprint(file) for name, file in folder_files(folder).items()})
-
-
 def joint_fingerprint(fingerprints: Mapping[str, str]) -> str:
     """Return a digest of names and fingerprints."""
     return digest_of("".join(f"{name}\0{found}\n" for name, found in fingerprints.items()).encode())

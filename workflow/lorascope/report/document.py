@@ -1,9 +1,7 @@
 """Tables in Markdown files, between two marks: generated, never typed."""
 
-import os
 from pathlib import Path
 
-from lorascope.computing import processor
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes
 
@@ -29,8 +27,3 @@ def fill(path: str | Path, name: str, content: str) -> None:
     if not found or not closed:
         raise LorascopeError(f"{path}: lacks the lines {begin} and {end}; add them where the table belongs")
     write_bytes(path, f"{before}{begin}\n{content}\n{end}{after}".encode())
-
-
-def machine() -> str:
-    """Return this machine in words: processor and number of cores."""
-    return f"{processor()}, {os.cpu_count()} cores"

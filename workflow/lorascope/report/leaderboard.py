@@ -1,12 +1,10 @@
 """The leaderboard: which method reads an adapter best, study by study, as a page in Markdown."""
 
 import datetime
-import os
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-from lorascope.computing import processor
+from lorascope.computing import machine
 from lorascope.errors import LorascopeError
 from lorascope.files import write_bytes
 from lorascope.report import text
@@ -91,8 +89,3 @@ def _accuracy(summary: Summary, cell: dict | None) -> str:
 
 def _line(words: Sequence[str]) -> str:
     return f"| {' | '.join(words)} |"
-
-
-def machine() -> str:
-    """Name this machine: processor, cores, Python."""
-    return f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
