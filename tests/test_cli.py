@@ -335,6 +335,20 @@ def test_progress_as_a_grid_and_as_json(tmp_path, capsys):
         ("page", 0),
     ]
     assert found["run"] == {"began": None, "cores": None, "left_seconds": None}
+    assert found["unusable"] == {}
+
+
+def test_progress_tells_of_a_data_set_that_cannot_be_used_and_of_the_others(tmp_path, capsys):
+    (tmp_path / "broken.yaml").write_text(
+        "dataset: [sanity, broken]\ndatasets: {broken: {source: disk, path: /absent}}\n"
+    )
+    settings = ["--configfile", f"{tmp_path}/broken.yaml", "--config", "probes=[mlp]", f"results={tmp_path}"]
+    assert main(["progress", *settings]) == 0
+    out = capsys.readouterr().out
+    assert "Cannot be used: /absent: no such folder" in out
+    assert "sanity, mlp" in out
+    assert main(["progress", "--json", *settings]) == 0
+    assert json.loads(capsys.readouterr().out)["unusable"] == {"broken": "/absent: no such folder"}
 
 
 @pytest.mark.parametrize("command", [["progress"], ["show"], ["show", "default"], ["show", "--json"]])

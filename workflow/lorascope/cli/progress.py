@@ -20,9 +20,13 @@ def _progress(options: argparse.Namespace) -> None:
     from lorascope.study.progress import cell_states, print_grid, run_line, run_state, step_counts
 
     plan = Plan(load_config(read_config(options.configfile, options.config)))
+    plan.check()
+    unusable = {name: plan.unusable(name) for name in plan.left_out}
     run, states, steps = run_state(plan), cell_states(plan), step_counts(plan)
     if options.json:
-        print(json.dumps({"run": run, "steps": steps, "cells": states}, indent=2))
+        print(json.dumps({"run": run, "steps": steps, "cells": states, "unusable": unusable}, indent=2))
     else:
         print_grid(states, steps)
+        for reason in unusable.values():
+            print(f"Cannot be used: {reason}")
         print(run_line(run))
