@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import matplotlib as mpl
 import pytest
 from PIL import Image
 
@@ -13,8 +14,9 @@ from lorascope.files import read_json, write_bytes
 from lorascope.report.figures import DRAWINGS, FORMATS, drawings, save_figures
 from lorascope.report.figures.base import save_drawings
 from lorascope.report.figures.drops import DROPS
+from lorascope.report.figures.scores import COST, PRECISION_RECALL
 from lorascope.report.page import render_page, write_report
-from lorascope.report.style import INK, SERIES
+from lorascope.report.style import INK, RC, SERIES
 from lorascope.report.summary import Summary, load_summary
 from lorascope.stats.aggregate import aggregate
 from synthetic_study import default_accuracies, make_study
@@ -122,6 +124,28 @@ def test_linked_figures_exist_in_every_format(home, page):
             assert f"figures/{drawing.name}.{extension}" in linked
             content = (home / "report" / "figures" / f"{drawing.name}.{extension}").read_bytes()
             assert content.startswith(HEADS[extension])
+
+
+def test_figures_of_very_many_cells_are_laid_out(tmp_path):
+    """A layout that does not fit is a warning, and so an error here."""
+    names = [f"representation_{number}" for number in range(76)]
+    study = make_study(tmp_path / "in", {("all", name): 0.3 for name in names}, seeds=2, controls=False)
+    aggregate(study, tmp_path / "summary")
+    drawn = save_figures(load_summary(tmp_path / "summary"), tmp_path / "figures")
+    assert {"accuracy", "precision_recall", "cost"} <= set(drawn)
+
+
+@pytest.mark.parametrize("drawing", [COST, PRECISION_RECALL], ids=lambda drawing: drawing.name)
+def test_the_key_of_two_probes_lies_inside_the_figure(tmp_path, drawing):
+    names = ("delta_projector", "delta_bilinear", "delta_spectrum", "info_theoretic")
+    study = make_study(tmp_path / "in", {("all", name): 0.3 for name in names}, seeds=2, controls=False)
+    results = read_json(aggregate(study, tmp_path / "summary"))
+    results["cells"] += [{**cell, "probe": "logistic"} for cell in results["cells"]]
+    with mpl.rc_context(RC):
+        figure = drawing.draw(Summary(results))
+        figure.draw_without_rendering()
+    for key in figure.legends:
+        assert figure.bbox.x0 <= key.get_window_extent().x0 < key.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_linked_tables_exist(home, page):

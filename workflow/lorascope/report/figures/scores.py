@@ -23,6 +23,8 @@ DASHED = (0, (4, 3))
 PARTS = {"train": 0.25, "validation": 0.55, "test": 1.0}
 F1_LINES = tuple(np.arange(1, 10) / 10)
 CURVE_POINTS = 200
+# Of a line of the key to numbered points.
+KEY_LINE_INCHES = 0.15
 
 
 def draw_accuracy(summary: Summary) -> Figure:
@@ -66,8 +68,8 @@ def draw_parts(summary: Summary) -> Figure:
 
 def draw_precision_recall(summary: Summary) -> Figure:
     """Macro precision against macro recall of every cell, with lines of equal F1."""
-    figure = Figure(figsize=(COLUMN_INCHES, COLUMN_INCHES + 0.6), layout="constrained")
-    axes = figure.subplots()
+    figure = _figure_of_points(summary, COLUMN_INCHES + 0.6)
+    axes = figure.axes[0]
     recalls, precisions = (
         [100 * cell[f"test_{name}_mean"] for cell in summary.found] for name in ("recall", "precision")
     )
@@ -80,8 +82,8 @@ def draw_precision_recall(summary: Summary) -> Figure:
 
 def draw_cost(summary: Summary) -> Figure:
     """Seconds of training per seed against test accuracy."""
-    figure = Figure(figsize=(COLUMN_INCHES, 3.2), layout="constrained")
-    axes = figure.subplots()
+    figure = _figure_of_points(summary, 3.2)
+    axes = figure.axes[0]
     places = [(cell["seconds_mean"], 100 * cell["test_accuracy_mean"]) for cell in summary.found]
     _draw_numbered_points(figure, summary, places)
     axes.set_xlim(0, 1.08 * max(seconds for seconds, _ in places))
@@ -105,6 +107,21 @@ def _draw_f1_lines(axes: Axes, low: float, high: float) -> None:
             axes.text(high, at_edge, f"F1 {100 * f1:.0f}", size=6, color=MUTED, ha="right", va="bottom")
 
 
+def _figure_of_points(summary: Summary, height: float) -> Figure:
+    """Return a figure of ``height`` inches, higher where its key, a name a row, has over four lines."""
+    lines = -(-len(summary.rows) // _key_columns(summary))
+    figure = Figure(
+        figsize=(COLUMN_INCHES, height + KEY_LINE_INCHES * max(0, lines - 4)), layout="constrained"
+    )
+    figure.subplots()
+    return figure
+
+
+def _key_columns(summary: Summary) -> int:
+    """With several probes a name has two words."""
+    return 3 if len(summary.probes) == 1 else 2
+
+
 def _draw_numbered_points(figure: Figure, summary: Summary, places: list[tuple[float, float]]) -> None:
     """One point a cell that has results. Names would lie over each other: a number, and a key below."""
     styles, numbers = series_of(summary.layer_sets), {row: rank + 1 for rank, row in enumerate(summary.rows)}
@@ -117,7 +134,8 @@ def _draw_numbered_points(figure: Figure, summary: Summary, places: list[tuple[f
     names = [
         Line2D([], [], linestyle="", label=f"{rank} {summary.label(row)}") for row, rank in numbers.items()
     ]
-    figure.legend(handles=names, loc="outside lower center", ncols=3, handlelength=0, handletextpad=0)
+    columns = _key_columns(summary)
+    figure.legend(handles=names, loc="outside lower center", ncols=columns, handlelength=0, handletextpad=0)
 
 
 def _score_rows(summary: Summary, metric: str, label: str, interval: str | None = None) -> Figure:
