@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from lorascope.adapters.names import MatrixInfo
+from lorascope.data.fingerprint import file_fingerprint, folder_files, joint_fingerprint
 from lorascope.data.labels import label_adapters
 from lorascope.data.prepare import prepare
 from lorascope.data.sources.base import Source
@@ -41,3 +42,8 @@ def make_data_set(folder, factors, labels, label="label", group=None, **columns)
     prepare(source, "made", "attention", folder / "data")
     label_adapters(folder / "data", label, group, SplitSettings(), folder / "labels")
     return folder / "data", folder / "labels"
+
+
+def folder_fingerprint(folder):
+    """Return what a plan knows of a folder that nothing was laid out from yet."""
+    return joint_fingerprint({name: file_fingerprint(file) for name, file in folder_files(folder).items()})

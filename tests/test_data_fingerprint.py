@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_sets import folder_fingerprint
 from lorascope.data.fingerprint import (
     BLOCK,
     END,
@@ -14,17 +15,10 @@ from lorascope.data.fingerprint import (
     SourceFile,
     file_digest,
     file_fingerprint,
-    folder_files,
-    joint_fingerprint,
 )
 
 SIZE = 40_017
 LARGE = WHOLE + 3 * STRIDE + 17
-
-
-def folder_fingerprint(folder):
-    """Return what a plan knows of a folder that nothing was laid out from yet."""
-    return joint_fingerprint({name: file_fingerprint(file) for name, file in folder_files(folder).items()})
 
 
 @pytest.fixture

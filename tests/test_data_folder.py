@@ -15,8 +15,8 @@ from adapter_folder import (
     write_peft,
     write_tree,
 )
+from data_sets import folder_fingerprint
 from lorascope.cli import main
-from lorascope.data.fingerprint import folder_fingerprint
 from lorascope.data.labels import duplicate_sets, label_adapters
 from lorascope.data.prepare import FINGERPRINT, prepare
 from lorascope.data.same_update import same_updates, sketch_updates
